@@ -1,0 +1,179 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/ngrok/sqlmw"
+
+	"github.com/pganon/pganon/internal/guc"
+)
+
+// Config says what a connector does. Its zero value is safe: a statement without an identity is refused, what one identity
+// leaves on a session is cleaned before the next one's statement, and raw access is refused.
+//
+// Every field of a kind that a DSN can hold may stand in either place. A field and a DSN key that both say something must
+// say the same; NewConnector refuses two that differ.
+type Config struct {
+	// Identity is what happens to a statement whose context has no identity: "required" refuses it with
+	// pganon.ErrNoIdentity, "optional" runs it as the login role. Default "required". DSN: pganon.identity.
+	Identity string
+	// Anonymous is the role under which a statement without an identity runs instead, through the same pipeline as
+	// any identity. It excludes Identity. DSN: pganon.anonymous.
+	Anonymous string
+
+	// MaskedRole is the role of pganon.Masked and of every member of MaskedGroups. DSN: pganon.masked_role.
+	MaskedRole string
+	// MaskedGroups are the application groups that read as MaskedRole; they need one. DSN: pganon.masked_groups,
+	// separated by commas.
+	MaskedGroups []string
+	// Roles maps application groups to database roles; the first entry that names one of the identity's groups
+	// decides, before MaskedGroups does. DSN: pganon.roles, as group:role pairs separated by commas.
+	Roles []GroupRole
+	// DefaultRole is the role of an identity that no group maps. Empty, such an identity runs as the login role, with
+	// its settings. DSN: pganon.default_role.
+	DefaultRole string
+
+	// SettingsPrefix is the first part of the names of the settings: <prefix>.user_id, <prefix>.tenant_id. Default
+	// "rls". DSN: pganon.settings_prefix.
+	SettingsPrefix string
+	// Claims names one more setting that holds the whole identity as a JSON object with the members sub, tenant_id,
+	// groups, role and settings. Empty, it is not sent. DSN: pganon.claims.
+	Claims string
+	// AllowSettings names PostgreSQL's own settings that an Identity may set, such as statement_timeout. All others are
+	// refused, and role and session_authorization always are.
+	AllowSettings []string
+
+	// Session is what happens to what the application leaves on a session, such as SET, temporary tables, LISTEN or
+	// advisory locks: "clean" removes it before the next identity's statement, "always" cleans before the first
+	// statement of every identity and every checkout from the pool, "keep" leaves it. Default "clean".
+	// DSN: pganon.session.
+	Session string
+	// Raw is what sql.Conn.Raw gives: "allow" a connection with a method Conn() *pgx.Conn, which is the login role
+	// without any of what this package does, "refuse" one without it. Default "allow" where Identity is "optional", else
+	// "refuse". InTx needs neither. DSN: pganon.raw.
+	Raw string
+
+	// Log is "off" or "debug": every statement's role, setting names, duration and result, never a value. Default
+	// "off". DSN: pganon.log.
+	Log string
+	// Logger receives what Log asks for, and one line for each context of pganon.System that runs a statement. Default
+	// slog.Default().
+	Logger *slog.Logger
+
+	// Interceptors see every call between this package's own hooks and the connection that sends the identity, the first
+	// one outermost.
+	Interceptors []sqlmw.Interceptor
+
+	// BeforeConnect, AfterConnect, ResetSession and ShouldPing are those of pgx's stdlib package. AfterConnect runs as
+	// the login role, and again after a clean-up, which takes away what it had set.
+	BeforeConnect func(context.Context, *pgx.ConnConfig) error
+	AfterConnect  func(context.Context, *pgx.Conn) error
+	ResetSession  func(context.Context, *pgx.Conn) error
+	ShouldPing    func(context.Context, stdlib.ShouldPingParams) bool
+	// Tracer is called as pgx calls it, without the values of arguments and without the password. The further tracer
+	// interfaces of pgx are found by assertion.
+	Tracer pgx.QueryTracer
+
+	systemReason string
+}
+
+// GroupRole maps an application group to a database role.
+type GroupRole struct{ Group, Role string }
+
+const (
+	identityRequired = "required"
+	identityOptional = "optional"
+	sessionClean     = "clean"
+	sessionAlways    = "always"
+	sessionKeep      = "keep"
+	rawAllow         = "allow"
+	rawRefuse        = "refuse"
+	logOff           = "off"
+	logDebug         = "debug"
+	defaultPrefix    = "rls"
+)
+
+func (c *Config) optional() bool { return c.Identity == identityOptional }
+
+func (c *Config) rawAllowed() bool {
+	return c.Raw == rawAllow || c.Raw == "" && c.optional() && c.Anonymous == ""
+}
+
+func (c *Config) prefix() string {
+	if c.SettingsPrefix == "" {
+		return defaultPrefix
+	}
+	return c.SettingsPrefix
+}
+
+func (c *Config) session() string {
+	if c.Session == "" {
+		return sessionClean
+	}
+	return c.Session
+}
+
+func (c *Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.Default()
+	}
+	return c.Logger
+}
+
+func oneOf(field, value string, allowed ...string) error {
+	if value == "" || slices.Contains(allowed, value) {
+		return nil
+	}
+	return fmt.Errorf("%s: unknown value, want %s", field, strings.Join(allowed, " or "))
+}
+
+func validRoleField(field, role string) error {
+	if role == "" {
+		return nil
+	}
+	if err := guc.ValidRole(role); err != nil {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+	return nil
+}
+
+// validate refuses what cannot work, naming the DSN key of the field.
+func (c *Config) validate() error {
+	for _, err := range []error{
+		oneOf("pganon.identity", c.Identity, identityRequired, identityOptional),
+		oneOf("pganon.session", c.Session, sessionClean, sessionAlways, sessionKeep),
+		oneOf("pganon.raw", c.Raw, rawAllow, rawRefuse),
+		oneOf("pganon.log", c.Log, logOff, logDebug),
+		validRoleField("pganon.anonymous", c.Anonymous),
+		validRoleField("pganon.masked_role", c.MaskedRole),
+		validRoleField("pganon.default_role", c.DefaultRole),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if c.Anonymous != "" && c.Identity != "" {
+		return fmt.Errorf("pganon.anonymous: cannot stand beside pganon.identity, it says already what a statement without an identity runs as")
+	}
+	if len(c.MaskedGroups) > 0 && c.MaskedRole == "" {
+		return fmt.Errorf("pganon.masked_groups: needs pganon.masked_role")
+	}
+	if slices.Contains(c.MaskedGroups, "") {
+		return fmt.Errorf("pganon.masked_groups: empty group")
+	}
+	for _, gr := range c.Roles {
+		if gr.Group == "" {
+			return fmt.Errorf("pganon.roles: empty group")
+		}
+		if err := guc.ValidRole(gr.Role); err != nil {
+			return fmt.Errorf("pganon.roles: group %q: %w", gr.Group, err)
+		}
+	}
+	return nil
+}

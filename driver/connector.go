@@ -1,0 +1,236 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/ngrok/sqlmw"
+
+	"github.com/pganon/pganon/internal/guc"
+)
+
+func init() { sql.Register("pganon", sqlDriver{}) }
+
+// sqlDriver is the registered driver: all it knows is in the DSN.
+type sqlDriver struct{}
+
+var _ driver.DriverContext = sqlDriver{}
+
+func (sqlDriver) OpenConnector(dsn string) (driver.Connector, error) {
+	return NewConnector(dsn, Config{})
+}
+
+func (d sqlDriver) Open(dsn string) (driver.Conn, error) {
+	c, err := d.OpenConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	const connectTime = time.Minute // as pgx's stdlib: there is no context
+	ctx, cancel := context.WithTimeout(context.Background(), connectTime)
+	defer cancel()
+	return c.Connect(ctx)
+}
+
+// NewConnector returns a connector for dsn, which is any DSN of pgx in URL or keyword form with the keys of this package
+// in it, and cfg. It refuses what it does not understand before anything is sent; its errors hold nothing of the DSN but
+// the names of keys.
+func NewConnector(dsn string, cfg Config) (driver.Connector, error) {
+	pgxConfig, err := parseDSN(dsn, &cfg)
+	if err != nil {
+		return nil, err
+	}
+	ps, err := newPrincipals(&cfg)
+	if err != nil {
+		return nil, fmt.Errorf("pganon: configure: %w", err)
+	}
+	c := &connector{cfg: &cfg, principals: ps, tracer: tracer{cfg.Tracer}}
+	if cfg.Tracer != nil {
+		pgxConfig.Tracer = c.tracer
+	}
+	c.pgxConfig = pgxConfig
+	options := []stdlib.OptionOpenDB{stdlib.OptionAfterConnect(c.afterConnect)}
+	if cfg.BeforeConnect != nil {
+		options = append(options, stdlib.OptionBeforeConnect(cfg.BeforeConnect))
+	}
+	if cfg.ResetSession != nil {
+		options = append(options, stdlib.OptionResetSession(cfg.ResetSession))
+	}
+	if cfg.ShouldPing != nil {
+		options = append(options, stdlib.OptionShouldPing(cfg.ShouldPing))
+	}
+	c.parent = stdlib.GetConnector(*pgxConfig, options...)
+	c.top = identityConnector{c}
+	for i := len(cfg.Interceptors) - 1; i >= 0; i-- {
+		wrapped, err := sqlmw.Driver(fixedDriver{c.top}, cfg.Interceptors[i]).(driver.DriverContext).OpenConnector("")
+		if err != nil {
+			return nil, err
+		}
+		c.top = wrapped
+	}
+	return c, nil
+}
+
+// Open returns a database handle for NewConnector's connector. It does not connect.
+func Open(dsn string, cfg Config) (*sql.DB, error) {
+	c, err := NewConnector(dsn, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(c), nil
+}
+
+// OpenSystem returns a database handle for tools that take no context, such as migrations: what runs without an identity
+// runs as pganon.System(ctx, reason) would. The reason is required and logged.
+func OpenSystem(dsn, reason string) (*sql.DB, error) {
+	if strings.TrimSpace(reason) == "" {
+		return nil, errors.New("pganon: open as system: a reason is required")
+	}
+	return Open(dsn, Config{systemReason: reason})
+}
+
+// connector makes connections whose outermost layer is ours, whatever the user's interceptors do.
+type connector struct {
+	cfg        *Config
+	pgxConfig  *pgx.ConnConfig
+	parent     driver.Connector // pgx's stdlib
+	top        driver.Connector // the interceptors over the identity conns
+	principals *principals
+	tracer     tracer
+	refreshing atomic.Bool
+}
+
+var _ driver.Connector = (*connector)(nil)
+
+func (c *connector) Driver() driver.Driver { return sqlDriver{} }
+
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	var inner *conn
+	top, err := c.top.Connect(context.WithValue(ctx, innerKey{}, &inner))
+	if err != nil {
+		return nil, hideConfig(err)
+	}
+	if inner == nil {
+		_ = top.Close()
+		return nil, errors.New("pganon: connect: an interceptor's ConnectorConnect must pass on the context it gets")
+	}
+	outer := &outerConn{top: top, inner: inner}
+	if c.cfg.rawAllowed() {
+		return rawConn{outer}, nil
+	}
+	return outer, nil
+}
+
+// innerKey carries back the identity conn from below the interceptors: sqlmw's wrapper does not give it away.
+type innerKey struct{}
+
+type identityConnector struct{ *connector }
+
+func (c identityConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	made, err := c.parent.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inner := c.newConn(made.(*stdlib.Conn))
+	if into, ok := ctx.Value(innerKey{}).(**conn); ok {
+		*into = inner
+	}
+	return inner, nil
+}
+
+// fixedDriver is the driver.Driver that sqlmw wants around a connector.
+type fixedDriver struct{ connector driver.Connector }
+
+func (d fixedDriver) Open(string) (driver.Conn, error) {
+	return d.connector.Connect(context.Background())
+}
+func (d fixedDriver) OpenConnector(string) (driver.Connector, error) { return d.connector, nil }
+
+// afterConnect reads what the connector must know of the database, once the user's own hook has run.
+func (c *connector) afterConnect(ctx context.Context, pgxConn *pgx.Conn) error {
+	if c.cfg.AfterConnect != nil {
+		if err := c.cfg.AfterConnect(ctx, pgxConn); err != nil {
+			return err
+		}
+	}
+	cat, err := readCatalog(ctx, pgxConn.PgConn())
+	if err != nil {
+		_ = pgxConn.Close(ctx)
+		return err
+	}
+	c.principals.catalog.Store(cat)
+	base, err := readBase(ctx, pgxConn, append([]string{"search_path"}, c.cfg.AllowSettings...))
+	if err != nil {
+		_ = pgxConn.Close(ctx)
+		return err
+	}
+	pgxConn.PgConn().CustomData()[baseKey] = base
+	return nil
+}
+
+const baseKey = "pganon base settings"
+
+// readBase returns the session's own values of names.
+func readBase(ctx context.Context, pgxConn *pgx.Conn, names []string) ([]guc.Setting, error) {
+	var query strings.Builder
+	query.WriteString("select ")
+	for i, name := range names {
+		if i > 0 {
+			query.WriteString(", ")
+		}
+		fmt.Fprintf(&query, "coalesce(pg_catalog.current_setting('%s', true), '')", guc.Fold(name))
+	}
+	results, err := pgxConn.PgConn().Exec(ctx, query.String()).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("pganon: read settings: %w", err)
+	}
+	base := make([]guc.Setting, len(names))
+	for i, name := range names {
+		base[i] = guc.Setting{Name: guc.Fold(name), Value: string(results[0].Rows[0][i])}
+	}
+	return base, nil
+}
+
+func (c *connector) newConn(std *stdlib.Conn) *conn {
+	pgxConn := std.Conn()
+	made := &conn{
+		connector: c,
+		std:       std,
+		pgx:       pgxConn,
+		pg:        pgxConn.PgConn(),
+		mode:      c.pgxConfig.DefaultQueryExecMode,
+		shapes:    make(map[*shape]bool),
+		names:     make(map[string]*described),
+		texts:     make(map[string]*text),
+	}
+	made.named = made.mode == pgx.QueryExecModeCacheStatement
+	made.base, _ = made.pg.CustomData()[baseKey].([]guc.Setting)
+	made.described = newStatementCache(c.pgxConfig.StatementCacheCapacity, made.dropped)
+	made.unnamed = newStatementCache(c.pgxConfig.DescriptionCacheCapacity, made.dropped)
+	return made
+}
+
+// connectError is a failed connection without the configuration that pgx's error holds, password included.
+type connectError struct {
+	text  string
+	cause error
+}
+
+func (e *connectError) Error() string { return e.text }
+func (e *connectError) Unwrap() error { return e.cause }
+
+func hideConfig(err error) error {
+	var failed *pgconn.ConnectError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	return &connectError{text: "pganon: connect: " + failed.Error(), cause: failed.Unwrap()}
+}

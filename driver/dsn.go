@@ -1,0 +1,194 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const dsnPrefix = "pganon."
+
+// dsnKeys are the keys of ours that a DSN may hold. A key gets its text and says where it goes.
+var dsnKeys = map[string]func(*Config, string) error{
+	"identity":        func(c *Config, v string) error { return put(&c.Identity, v) },
+	"anonymous":       func(c *Config, v string) error { return put(&c.Anonymous, v) },
+	"masked_role":     func(c *Config, v string) error { return put(&c.MaskedRole, v) },
+	"masked_groups":   func(c *Config, v string) error { return putList(&c.MaskedGroups, items(v)) },
+	"roles":           putRoles,
+	"default_role":    func(c *Config, v string) error { return put(&c.DefaultRole, v) },
+	"settings_prefix": func(c *Config, v string) error { return put(&c.SettingsPrefix, v) },
+	"claims":          func(c *Config, v string) error { return put(&c.Claims, v) },
+	"session":         func(c *Config, v string) error { return put(&c.Session, v) },
+	"raw":             func(c *Config, v string) error { return put(&c.Raw, v) },
+	"log":             func(c *Config, v string) error { return put(&c.Log, v) },
+	// Known, and refused: a program that asks for encryption must not run without it.
+	"keys_env":  refuseEncryption,
+	"keys_file": refuseEncryption,
+	"domains":   refuseEncryption,
+}
+
+func refuseEncryption(*Config, string) error {
+	return errors.New("this version does not encrypt columns; take the key out of the DSN")
+}
+
+var errDiffers = errors.New("differs from the field of Config; say it in one place")
+
+func put(field *string, v string) error {
+	if v == "" {
+		return errors.New("is empty")
+	}
+	if *field != "" && *field != v {
+		return errDiffers
+	}
+	*field = v
+	return nil
+}
+
+func putList[T comparable](field *[]T, v []T) error {
+	if len(*field) > 0 && !slices.Equal(*field, v) {
+		return errDiffers
+	}
+	*field = v
+	return nil
+}
+
+func items(v string) []string {
+	parts := strings.Split(v, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
+}
+
+func putRoles(c *Config, v string) error {
+	var roles []GroupRole
+	for _, pair := range items(v) {
+		group, role, ok := strings.Cut(pair, ":")
+		if !ok || group == "" || role == "" {
+			return errors.New("want group:role pairs separated by commas")
+		}
+		roles = append(roles, GroupRole{Group: strings.TrimSpace(group), Role: strings.TrimSpace(role)})
+	}
+	return putList(&c.Roles, roles)
+}
+
+// parseDSN parses dsn as pgx does and moves the keys of ours, which pgx takes for runtime parameters, into cfg.
+func parseDSN(dsn string, cfg *Config) (*pgx.ConnConfig, error) {
+	pgxConfig, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, dsnError(err)
+	}
+	if err := repeatedKey(dsn); err != nil {
+		return nil, err
+	}
+	for key, value := range pgxConfig.RuntimeParams {
+		name, ours := strings.CutPrefix(strings.ToLower(key), dsnPrefix)
+		if !ours {
+			if prefix, _, dotted := strings.Cut(strings.ToLower(key), "."); dotted && distance(prefix, "pganon") <= 2 {
+				return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", key, dsnPrefix, nearest(key[strings.IndexByte(key, '.')+1:]))
+			}
+			if _, known := dsnKeys[strings.TrimPrefix(key, "pganon_")]; known && strings.HasPrefix(key, "pganon_") {
+				return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", key, dsnPrefix, strings.TrimPrefix(key, "pganon_"))
+			}
+			continue
+		}
+		set, known := dsnKeys[name]
+		if !known || key != dsnPrefix+name {
+			return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", key, dsnPrefix, nearest(name))
+		}
+		if err := set(cfg, value); err != nil {
+			return nil, fmt.Errorf("pganon: parse dsn: %s: %w", key, err)
+		}
+		delete(pgxConfig.RuntimeParams, key)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("pganon: parse dsn: %w", err)
+	}
+	return pgxConfig, nil
+}
+
+// repeatedKey refuses a URL that says one of our keys twice: pgx would take one of them and drop the other.
+func repeatedKey(dsn string) error {
+	_, query, found := strings.Cut(dsn, "?")
+	if !found || !strings.HasPrefix(dsn, "postgres") {
+		return nil
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil // pgx's parser is the judge of what is malformed
+	}
+	for key, all := range values {
+		if strings.HasPrefix(key, dsnPrefix) && len(all) > 1 {
+			return fmt.Errorf("pganon: parse dsn: %s is there %d times", key, len(all))
+		}
+	}
+	return nil
+}
+
+// dsnFaults are the parts of pgx's messages that say what is wrong with a DSN and hold nothing of it.
+var dsnFaults = []string{
+	"failed to parse as URL", "failed to parse as keyword/value", "failed to read service", "invalid sslcertmode",
+	"invalid connect_timeout", "port numbers to", "invalid port", "failed to configure TLS", "unknown target_session_attrs value",
+	"invalid min_protocol_version", "invalid max_protocol_version", "min_protocol_version cannot be greater than max_protocol_version",
+	"unknown channel_binding value", "invalid require_auth", "cannot parse statement_cache_capacity",
+	"cannot parse description_cache_capacity", "invalid default_query_exec_mode",
+}
+
+// dsnError keeps of pgx's error what holds nothing of the DSN: its text masks passwords on a best-effort basis only, and
+// its fields hold the DSN as it is.
+func dsnError(err error) error {
+	var parseErr *pgconn.ParseConfigError
+	if errors.As(err, &parseErr) {
+		text := err.Error()
+		for _, fault := range dsnFaults {
+			if strings.Contains(text, "`: "+fault) || fault == "port numbers to" && strings.Contains(text, "`: could not match ") {
+				if fault == "port numbers to" {
+					fault = "the numbers of hosts and of ports differ"
+				}
+				return fmt.Errorf("pganon: parse dsn: %s", fault)
+			}
+		}
+	}
+	return errors.New("pganon: parse dsn: malformed")
+}
+
+// nearest is the known key with the fewest edits to name.
+func nearest(name string) string {
+	best, least := "", 1<<30
+	for key := range dsnKeys {
+		if d := distance(name, key); d < least || d == least && key < best {
+			best, least = key, d
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance of two short names.
+func distance(a, b string) int {
+	const most = 64
+	if len(a) > most {
+		a = a[:most]
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

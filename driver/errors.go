@@ -1,0 +1,66 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// settingsError says that the statement did not run because what it would have run as was refused.
+type settingsError struct {
+	text string
+	pg   *pgconn.PgError // the server's error without its prose, which may quote a value
+}
+
+func (e *settingsError) Error() string { return e.text }
+func (e *settingsError) Unwrap() error { return e.pg }
+
+// stepError makes of a server error one that says which step failed. The statement's own errors are left as they are.
+func stepError(at step, who *principal, err error) error {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return err
+	}
+	switch at {
+	case stepSettings, stepSettingsParse:
+	case stepClean:
+		return fmt.Errorf("pganon: clean session: %w", err)
+	case stepText:
+		if pgErr.Code == "25006" && who != nil && who.readOnly {
+			hinted := *pgErr
+			hinted.Hint = fmt.Sprintf("Role %q is masked: what it reads must not be written back.", who.role)
+			return &hinted
+		}
+		return err
+	default:
+		return err
+	}
+	var why string
+	switch {
+	case pgErr.Code == "42501":
+		why = "role not granted to the login role: GRANT it (from PostgreSQL 16 on WITH SET TRUE)"
+		if len(who.local) > 0 {
+			why += ", or a setting that the role may not set: " + localNames(who)
+		}
+	case len(who.local) == 0 || pgErr.Code == "42704" || strings.Contains(pgErr.Message, `"`+who.role+`"`):
+		why = "role unknown"
+		if pgErr.Code != "22023" && pgErr.Code != "42704" {
+			why = "settings refused (SQLSTATE " + pgErr.Code + ")"
+		}
+	default:
+		why = "setting refused: " + localNames(who) + " (SQLSTATE " + pgErr.Code + ")"
+	}
+	e := &settingsError{text: fmt.Sprintf("pganon: set role %q: %s", who.role, why)}
+	e.pg = &pgconn.PgError{Severity: pgErr.Severity, SeverityUnlocalized: pgErr.SeverityUnlocalized, Code: pgErr.Code, Message: e.text, Routine: pgErr.Routine}
+	return e
+}
+
+func localNames(who *principal) string {
+	names := make([]string, len(who.local))
+	for i, s := range who.local {
+		names[i] = s.Name
+	}
+	return strings.Join(names, ", ")
+}

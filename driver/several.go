@@ -1,0 +1,238 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pganon/pganon/internal/sqllex"
+)
+
+// part is one command of a Query message: of the user's text, or of ours, before or after it.
+type part struct {
+	at    step
+	query int // where it starts in the Query
+	text  int // where it starts in the user's text
+	size  int
+}
+
+var (
+	errStrings = errors.New("pganon: run statement: several commands in one text need standard_conforming_strings=on and client_encoding=UTF8")
+	errControl = errors.New("pganon: run statement: under a masked role in a writable transaction a text of several commands may hold no transaction control")
+)
+
+// runSeveral sends a text of several commands as one Query, with the settings before each of them: whatever one command
+// does to the role, the next one runs under the identity again.
+func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
+	if c.pg.ParameterStatus("standard_conforming_strings") != "on" || c.pg.ParameterStatus("client_encoding") != "UTF8" {
+		return errStrings
+	}
+	commands, err := sqllex.Split(cl.sql)
+	if err != nil {
+		return fmt.Errorf("pganon: run statement: split text: %w", err)
+	}
+	query, parts, err := c.severalQuery(cl, s, commands)
+	if err != nil {
+		return err
+	}
+	mrr := c.pg.Exec(ctx, query)
+	completed := 0
+	for mrr.NextResult() {
+		tag, err := mrr.ResultReader().Close()
+		if err == nil {
+			if completed < len(parts) && parts[completed].at == stepText {
+				cl.tag = tag
+			}
+			completed++
+		}
+	}
+	err = mrr.Close()
+	for _, command := range commands {
+		c.leave(commandText(command.Command), cl.who.key)
+	}
+	c.leave(cl.text, cl.who.key)
+	c.lastKey = cl.who.key
+	if c.plans != cl.who.role {
+		c.plans = mixed
+	}
+	c.transactionIs(c.pg.TxStatus(), cl.who, true)
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return err
+	}
+	local := *pgErr
+	local.Position = userPosition(query, cl.sql, parts, int(pgErr.Position))
+	at := stepText
+	if completed < len(parts) && local.Position == 0 {
+		at = parts[completed].at // the server parses all before it runs any: only a position tells whose the error is
+	}
+	return stepError(at, cl.who, &local)
+}
+
+// severalQuery builds the Query and says what its commands are.
+func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement) (string, []part, error) {
+	shape, values := c.settings(cl.who)
+	settings := shape.literal(values)
+	var query strings.Builder
+	var parts []part
+	ours := func(at step, sql string) {
+		parts = append(parts, part{at: at, query: query.Len(), text: -1, size: len(sql)})
+		query.WriteString(sql)
+		query.WriteString(";\n")
+	}
+	savepoint := s.status == 'T' && s.readOnly && !s.txReadOnly
+	if savepoint {
+		ours(stepSavepoint, stepSQL[stepSavepoint])
+	}
+	if s.plans && s.status != 'E' {
+		ours(stepDiscardPlans, stepSQL[stepDiscardPlans])
+	}
+	failed := s.status == 'E'
+	for _, command := range commands {
+		t := commandText(command.Command)
+		switch {
+		case t.copyIn:
+			return "", nil, errCopy
+		case t.control() && savepoint:
+			return "", nil, errControl
+		case failed:
+			// Nothing but the end of the failed transaction runs; behind it settings are needed again.
+			failed = command.Command.Class != sqllex.Rollback && command.Command.Class != sqllex.RollbackTo && command.Command.Class != sqllex.Commit
+		case t.kind == kindBegin || t.kind == kindControl:
+		default:
+			ours(stepSettings, settings)
+		}
+		parts = append(parts, part{at: stepText, query: query.Len(), text: command.Start, size: command.End - command.Start})
+		query.WriteString(cl.sql[command.Start:command.End])
+		query.WriteString("\n;")
+	}
+	if savepoint {
+		ours(stepRelease, stepSQL[stepRelease])
+	}
+	return query.String(), parts, nil
+}
+
+// userPosition turns a position in the Query into one in the user's text; 0 where it is in neither of its commands.
+func userPosition(query, text string, parts []part, position int) int32 {
+	if position <= 0 {
+		return 0
+	}
+	offset, ok := sqllex.Offset(query, position)
+	if !ok {
+		return 0
+	}
+	for _, p := range parts {
+		if p.at == stepText && offset >= p.query && offset <= p.query+p.size+1 {
+			return int32(sqllex.Position(text, p.text+min(offset-p.query, p.size)))
+		}
+	}
+	return 0
+}
+
+// runSimple sends a statement on a connection whose mode is the simple protocol: settings and statement as one Query,
+// quoted by pgx.
+func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
+	if cl.text.several {
+		if len(cl.args) > 0 || cl.wantRows {
+			return errors.New("pganon: run statement: in simple_protocol a text of several commands runs under an identity by Exec without arguments only")
+		}
+		return c.runSeveral(ctx, cl, s)
+	}
+	steps, err := plan(s)
+	if err != nil {
+		return err
+	}
+	if cl.who == nil || s.kind == kindAlone || s.kind == kindBlock && s.login || s.status == 'E' || !slices.Contains(steps, stepSettings) {
+		return c.simpleBare(ctx, cl)
+	}
+	var batch pgx.Batch
+	before, after := 0, 0
+	for _, st := range steps {
+		switch st {
+		case stepSettings:
+			shape, values := c.settings(cl.who)
+			args := make([]any, len(values))
+			for i, v := range values {
+				args[i] = string(v)
+			}
+			batch.Queue(shape.sql, args...)
+			before++
+		case stepDiscardPlans, stepSavepoint:
+			batch.Queue(stepSQL[st])
+			before++
+		case stepText:
+			batch.Queue(cl.sql, cl.args...)
+		case stepRelease:
+			batch.Queue(stepSQL[st])
+			after++
+		}
+	}
+	br := c.pgx.SendBatch(quiet(ctx), &batch)
+	for range before {
+		if _, err := br.Exec(); err != nil {
+			_ = br.Close()
+			return c.simpleLanded(cl, stepSettings, err)
+		}
+	}
+	finish := func(tag pgconn.CommandTag, err error) error {
+		for range after {
+			if err == nil {
+				_, err = br.Exec()
+			}
+		}
+		if closeErr := br.Close(); err == nil {
+			err = closeErr
+		}
+		return c.simpleLanded(cl, stepText, err)
+	}
+	if !cl.wantRows {
+		cl.tag, err = br.Exec()
+		return finish(cl.tag, err)
+	}
+	pgxRows, err := br.Query()
+	if err != nil {
+		return finish(pgconn.CommandTag{}, err)
+	}
+	cl.rows = &rows{conn: c, plain: pgxRows, finish: finish}
+	return nil
+}
+
+// simpleBare sends a text that nothing may stand before.
+func (c *conn) simpleBare(ctx context.Context, cl *call) error {
+	if !cl.wantRows {
+		var err error
+		cl.tag, err = c.pgx.Exec(quiet(ctx), cl.sql, cl.args...)
+		return c.simpleLanded(cl, stepText, err)
+	}
+	pgxRows, err := c.pgx.Query(quiet(ctx), cl.sql, cl.args...)
+	if err != nil {
+		return c.simpleLanded(cl, stepText, err)
+	}
+	cl.rows = &rows{conn: c, plain: pgxRows, finish: func(_ pgconn.CommandTag, err error) error { return c.simpleLanded(cl, stepText, err) }}
+	return nil
+}
+
+func (c *conn) simpleLanded(cl *call, at step, err error) error {
+	key := mixed
+	if cl.who != nil {
+		key = cl.who.key
+		c.lastKey = key
+		if c.plans != cl.who.role {
+			c.plans = mixed
+		}
+	}
+	c.leave(cl.text, key)
+	c.transactionIs(c.pg.TxStatus(), cl.who, cl.who != nil && !cl.text.control())
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Position > 0 {
+		local := *pgErr
+		local.Position = 0 // it counts from the start of what pgx has quoted
+		at, err = stepText, &local
+	}
+	return stepError(at, cl.who, err)
+}

@@ -1,0 +1,98 @@
+package driver
+
+import (
+	"strings"
+
+	"github.com/pganon/pganon/internal/sqllex"
+)
+
+// text is what the driver knows of one SQL text.
+type text struct {
+	kind      textKind
+	empty     bool
+	several   bool   // more commands than one, and certainly so
+	uncertain error  // why it cannot be told how many
+	leaves    bool   // it may leave something on the session
+	forgets   bool   // it takes our statements off the session
+	prepares  string // name of the application's own PREPARE
+	copyIn    bool   // COPY FROM STDIN
+}
+
+func (t *text) control() bool {
+	return t.kind == kindBegin || t.kind == kindControl || t.kind == kindCommit
+}
+
+const (
+	maxTexts    = 2048     // remembered on a connection
+	maxTextSize = 16 << 10 // of one that is remembered
+)
+
+func (c *conn) textOf(sql string) *text {
+	if t := c.texts[sql]; t != nil {
+		return t
+	}
+	t := readText(sql)
+	if len(sql) <= maxTextSize {
+		if len(c.texts) >= maxTexts {
+			clear(c.texts)
+		}
+		c.texts[strings.Clone(sql)] = t
+	}
+	return t
+}
+
+func readText(sql string) *text {
+	command, count := sqllex.Classify(sql)
+	t := commandText(command)
+	t.leaves = t.leaves || leavesUnseen(sql)
+	switch count {
+	case sqllex.Several:
+		t.several = true
+		t.kind = kindQuery // each command has its own
+	case sqllex.Uncertain:
+		_, t.uncertain = sqllex.Split(sql)
+	}
+	return t
+}
+
+func commandText(command sqllex.Command) *text {
+	t := &text{
+		leaves: command.LeavesState(),
+		empty:  command.Class == sqllex.Empty,
+		copyIn: command.Class == sqllex.Copy && command.Flags.Has(sqllex.FromClient),
+	}
+	switch command.Class {
+	case sqllex.Begin:
+		t.kind = kindBegin
+	case sqllex.Rollback, sqllex.Savepoint, sqllex.Release, sqllex.RollbackTo, sqllex.SetTransaction:
+		t.kind = kindControl
+	case sqllex.Commit, sqllex.PrepareTransaction:
+		t.kind = kindCommit
+	case sqllex.Do, sqllex.Call, sqllex.Unknown:
+		t.kind = kindBlock
+		t.leaves = true
+	case sqllex.Set:
+		if command.Flags.Has(sqllex.BeforeQuery) {
+			t.kind = kindControl
+		}
+	case sqllex.Prepare:
+		t.prepares = command.Name
+	}
+	if command.Flags.Has(sqllex.NoBlock) {
+		t.kind = kindAlone
+	}
+	t.forgets = command.Flags.Has(sqllex.All) && (command.Class == sqllex.Deallocate || command.Class == sqllex.Discard)
+	return t
+}
+
+// leavesUnseen looks for the functions and clauses that leave something on the session while the command is an ordinary
+// query. It may say so of a text that only has such a word in it.
+func leavesUnseen(sql string) bool {
+	lower := strings.ToLower(sql)
+	for _, word := range []string{"advisory", "set_config", "temp", "dblink", "setseed"} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	return false
+}
