@@ -136,7 +136,8 @@ func (c *conn) retryable(err error) error {
 type call struct {
 	sql      string
 	args     []any
-	stmt     *stmt
+	stmt     *stmt     // nil unless it was prepared
+	pinned   *pinnedTx // nil unless it is of InTx
 	wantRows bool
 
 	text    *text
@@ -153,10 +154,9 @@ type call struct {
 // maxParams is what the protocol has room for; one more would end the connection.
 const maxParams = math.MaxUint16
 
-func (c *conn) run(ctx context.Context, cl *call) error {
+// enter finds out what a call is and what it runs as; who is nil for transaction control that runs as nobody.
+func (c *conn) enter(ctx context.Context, cl *call) error {
 	cl.mode = c.mode
-	original := cl.args
-	sql := cl.sql
 	if err := c.options(ctx, cl); err != nil {
 		return err
 	}
@@ -179,16 +179,24 @@ func (c *conn) run(ctx context.Context, cl *call) error {
 		return err
 	}
 	cl.who = who
-	if (who == nil || who.login) && !c.seen {
-		cl.sql = sql // a rewriter runs once, inside pgx
-		return c.runPlain(ctx, cl, original)
+	return nil
+}
+
+func (c *conn) run(ctx context.Context, cl *call) error {
+	sql, args := cl.sql, cl.args
+	if err := c.enter(ctx, cl); err != nil {
+		return err
 	}
-	if who != nil && !who.login {
+	if (cl.who == nil || cl.who.login) && !c.seen {
+		cl.sql = sql // a rewriter runs once, inside pgx
+		return c.runPlain(ctx, cl, args)
+	}
+	if cl.who != nil && !cl.who.login {
 		c.seen = true
 	}
 	cl.start = time.Now()
 	traced := c.connector.tracer.start(ctx, c.pgx, cl.sql)
-	err = c.runAs(ctx, cl)
+	err := c.runAs(ctx, cl)
 	if cl.rows == nil {
 		c.connector.tracer.end(traced, c.pgx, cl.tag, err)
 		c.connector.logStatement(ctx, cl, err)
@@ -197,6 +205,7 @@ func (c *conn) run(ctx context.Context, cl *call) error {
 	finish := cl.rows.finish
 	cl.rows.finish = func(tag pgconn.CommandTag, err error) error {
 		err = finish(tag, err)
+		cl.tag = tag
 		c.connector.tracer.end(traced, c.pgx, tag, err)
 		c.connector.logStatement(ctx, cl, err)
 		return err
@@ -368,17 +377,10 @@ func (c *conn) runAs(ctx context.Context, cl *call) error {
 	if cl.text.control() || s.status == 'E' || cl.text.empty {
 		cl.mode = pgx.QueryExecModeExec
 	}
-	steps, err := plan(s)
-	if err != nil {
-		return err
-	}
-	err = c.fly(ctx, cl, s, steps)
-	if err != nil && s.status == 'I' && c.lost(err) && cl.rows == nil {
+	err := c.fly(ctx, cl, s)
+	if err != nil && s.status == 'I' && c.lost(err) {
 		c.forget()
-		s = c.situation(cl.who, cl.text)
-		if steps, err = plan(s); err == nil {
-			err = c.fly(ctx, cl, s, steps)
-		}
+		err = c.fly(ctx, cl, c.situation(cl.who, cl.text))
 	}
 	return err
 }
@@ -424,7 +426,11 @@ func (c *conn) forget() {
 }
 
 // fly sends a statement that is one command, after a first flight that describes it where the mode asks for that.
-func (c *conn) fly(ctx context.Context, cl *call, s situation, steps []step) error {
+func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
+	steps, err := plan(s)
+	if err != nil {
+		return err
+	}
 	d, err := c.describe(ctx, cl, s)
 	if err != nil {
 		return err
@@ -434,6 +440,9 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation, steps []step) err
 		if steps, err = plan(c.situation(cl.who, cl.text)); err != nil {
 			return err
 		}
+	}
+	if cl.pinned != nil && c.seen {
+		steps = slices.Insert(slices.Clone(steps), len(steps)-1, stepRestore)
 	}
 	msg := message{sql: cl.sql}
 	var sd *pgconn.StatementDescription
@@ -457,6 +466,8 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation, steps []step) err
 			msg.results, shared = cl.formats, nil
 		case cl.byOID != nil:
 			msg.results, shared = formatsFor(sd, cl.byOID), nil
+		case cl.pinned != nil:
+			msg.results, shared = slices.Clone(c.eqb.ResultFormats), nil // pgx's own, not database/sql's
 		default:
 			if d.formats == nil {
 				d.formats = formatsFor(sd, resultFormats)

@@ -106,6 +106,9 @@ func (f *flight) sendBatch(ctx context.Context, values [][]byte, msg *message) {
 			} else {
 				batch.ExecParams(msg.sql, msg.values, msg.oids, msg.formats, msg.results)
 			}
+		case stepRestore:
+			shape, values := f.conn.settings(f.conn.tx.who)
+			batch.ExecParams(shape.sql, values, shape.sd.ParamOIDs, nil, nil)
 		case stepSync:
 		default:
 			batch.ExecParams(stepSQL[s], nil, nil, nil, nil)
@@ -154,6 +157,9 @@ func (f *flight) sendPipeline(ctx context.Context, values [][]byte, msg *message
 			} else {
 				p.SendQueryParams(msg.sql, msg.values, msg.oids, msg.formats, msg.results)
 			}
+		case stepRestore:
+			shape, values := c.settings(c.tx.who)
+			p.SendQueryParams(shape.sql, values, shape.sd.ParamOIDs, nil, nil)
 		case stepSync:
 			p.SendPipelineSync()
 		default:

@@ -17,6 +17,7 @@ const (
 	stepText                        // the user's text
 	stepRelease                     // of stepSavepoint
 	stepCommit                      // of stepBegin
+	stepRestore                     // settings of the transaction, behind a statement of InTx
 	stepLogin                       // the login role, for what settings may not stand before
 	stepSync                        // Sync
 	stepSettingsParse               // Parse of stepSettings, where the connection does not have it yet
@@ -25,7 +26,7 @@ const (
 
 func (s step) String() string {
 	return [...]string{"clean session", "discard plans", "begin", "begin", "savepoint", "settings", "prepare", "statement", "release",
-		"commit", "login role", "sync", "settings", "close statements"}[s]
+		"commit", "restore settings", "login role", "sync", "settings", "close statements"}[s]
 }
 
 // textKind is what the plan must know of a text.
@@ -66,6 +67,7 @@ var (
 	planParseSavepoint = []step{stepSavepoint, stepSettings, stepParse, stepRelease, stepSync}
 	planBlock          = []step{stepBegin, stepSettings, stepText, stepSync, stepCommit, stepSync}
 	planBlockReadOnly  = []step{stepBeginReadOnly, stepSettings, stepText, stepSync, stepCommit, stepSync}
+	planPin            = []step{stepSettings, stepSync}
 	planClean          = []step{stepClean, stepSync}
 	planAlone          = []step{stepLogin, stepSync, stepText, stepSync}
 	planCleanAlone     = []step{stepClean, stepSync, stepLogin, stepSync, stepText, stepSync}

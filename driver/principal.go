@@ -186,13 +186,13 @@ func (ps *principals) make(ctx context.Context, s *scope.Scope, cat *catalog) (*
 		s = s.Derive()
 		s.System, s.Reason = true, ps.cfg.systemReason
 	}
+	if err := s.Check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, err)
+	}
 	p := &principal{}
 	var settings []guc.Setting
 	switch {
 	case s.System:
-		if strings.TrimSpace(s.Reason) == "" {
-			return nil, fmt.Errorf("%w: System needs a reason", pganon.ErrInvalidIdentity)
-		}
 		p.login = true
 	case s.Identity != nil:
 		p.identity = s.Identity.(*pganon.Identity)
@@ -218,7 +218,11 @@ func (ps *principals) make(ctx context.Context, s *scope.Scope, cat *catalog) (*
 	options := cat.roles[p.role]
 	p.masked = p.role != "" && ps.masked(p.role, cat)
 	p.readOnly = p.masked && !options.writable
-	if options.hasSearchPath && p.role != "" {
+	if i := slices.IndexFunc(settings, func(s guc.Setting) bool { return s.Name == "search_path" }); i >= 0 {
+		if p.masked {
+			return nil, fmt.Errorf("%w: setting search_path: a masked role's own path decides what it reads", pganon.ErrInvalidIdentity)
+		}
+	} else if options.hasSearchPath && p.role != "" {
 		p.local = append(p.local, guc.Setting{Name: "search_path", Value: options.searchPath})
 	}
 	var user, tenant, claims string

@@ -47,6 +47,7 @@ type rows struct {
 
 	peeked, more bool // the first row is read before database/sql asks for it, so that errors show at once
 	closed       bool
+	tag          pgconn.CommandTag
 	err          error
 }
 
@@ -125,16 +126,15 @@ func (r *rows) close() {
 	}
 	r.closed = true
 	r.current = nil
-	var tag pgconn.CommandTag
 	var err error
 	if r.plain != nil {
 		r.plain.Close()
-		tag, err = r.plain.CommandTag(), r.plain.Err()
+		r.tag, err = r.plain.CommandTag(), r.plain.Err()
 	} else {
 		r.flight.end()
-		tag, err = r.flight.tag, r.flight.err
+		r.tag, err = r.flight.tag, r.flight.err
 	}
-	r.err = r.finish(tag, err)
+	r.err = r.finish(r.tag, err)
 }
 
 func (r *rows) Close() error {

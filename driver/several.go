@@ -114,6 +114,10 @@ func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement) 
 	if savepoint {
 		ours(stepRelease, stepSQL[stepRelease])
 	}
+	if cl.pinned != nil {
+		shape, values := c.settings(c.tx.who)
+		ours(stepRestore, shape.literal(values))
+	}
 	return query.String(), parts, nil
 }
 
@@ -156,11 +160,7 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 		switch st {
 		case stepSettings:
 			shape, values := c.settings(cl.who)
-			args := make([]any, len(values))
-			for i, v := range values {
-				args[i] = string(v)
-			}
-			batch.Queue(shape.sql, args...)
+			batch.Queue(shape.sql, textArgs(values)...)
 			before++
 		case stepDiscardPlans, stepSavepoint:
 			batch.Queue(stepSQL[st])
@@ -171,6 +171,11 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 			batch.Queue(stepSQL[st])
 			after++
 		}
+	}
+	if cl.pinned != nil {
+		shape, values := c.settings(c.tx.who)
+		batch.Queue(shape.sql, textArgs(values)...)
+		after++
 	}
 	br := c.pgx.SendBatch(quiet(ctx), &batch)
 	for range before {
@@ -200,6 +205,14 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 	}
 	cl.rows = &rows{conn: c, plain: pgxRows, finish: finish}
 	return nil
+}
+
+func textArgs(values [][]byte) []any {
+	args := make([]any, len(values))
+	for i, v := range values {
+		args[i] = string(v)
+	}
+	return args
 }
 
 // simpleBare sends a text that nothing may stand before.

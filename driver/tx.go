@@ -22,6 +22,7 @@ type tx struct {
 	scope    *scope.Scope
 	who      *principal // nil where the transaction was begun without an identity
 	readOnly bool
+	pgx      pgx.Tx // knows nothing of identities
 }
 
 var _ driver.Tx = (*tx)(nil)
@@ -52,7 +53,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if err != nil {
 		return nil, err
 	}
-	if err := c.begin(ctx, who, begin); err != nil {
+	if t.pgx, err = c.begin(ctx, who, begin); err != nil {
 		var pgErr *pgconn.PgError
 		if !errors.As(err, &pgErr) || pgErr.SeverityUnlocalized == "FATAL" || pgErr.SeverityUnlocalized == "PANIC" {
 			c.abandon()
@@ -63,24 +64,14 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	return t, nil
 }
 
-func (c *conn) begin(ctx context.Context, who *principal, begin string) error {
+func (c *conn) begin(ctx context.Context, who *principal, begin string) (pgx.Tx, error) {
 	s := c.situation(who, &text{kind: kindBegin})
-	if !c.seen || !s.leftovers || s.status != 'I' {
-		_, err := c.pgx.Exec(ctx, begin)
-		return err
-	}
-	if c.connector.cfg.AfterConnect != nil || c.mode == pgx.QueryExecModeSimpleProtocol {
+	if c.seen && s.leftovers && s.status == 'I' {
 		if err := c.clean(ctx); err != nil {
-			return err
+			return nil, err
 		}
-		_, err := c.pgx.Exec(ctx, begin)
-		return err
 	}
-	f := c.launch(ctx, nil, planCleanText, &message{sql: begin})
-	if err := f.untilText(); err == nil {
-		f.end()
-	}
-	return c.landed(f, &call{sql: begin, text: &text{kind: kindBegin}}, nil)
+	return c.pgx.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
 }
 
 func beginSQL(level sql.IsolationLevel, readOnly bool) (string, error) {

@@ -1,0 +1,627 @@
+package driver_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/ngrok/sqlmw"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pganon/pganon"
+	"github.com/pganon/pganon/driver"
+	"github.com/pganon/pganon/pganontest"
+)
+
+// The conformance suite: every case does the same on plain pgx and on every variant of pganon, in every exec mode, and
+// notes what it sees. What pganon shows must be what pgx shows. The exceptions are in the table of differences, each with its
+// reason, and an exception that does not occur is a failure too.
+
+// conformance are the cases of the suite, from the files beside this one.
+var conformance = slices.Concat(typeCases, textCases, errorCases, statementCases, transactionCases, connectionCases)
+
+// A conformanceCase does something and notes what it sees.
+type conformanceCase struct {
+	name string
+	run  func(*env)
+	// perCall runs it a second time with the exec mode given with each call instead of by the DSN.
+	perCall bool
+}
+
+// execMode is an exec mode as a DSN and as an argument says it.
+type execMode struct {
+	dsn      string
+	argument pgx.QueryExecMode
+}
+
+var execModes = []execMode{
+	{"cache_statement", pgx.QueryExecModeCacheStatement},
+	{"cache_describe", pgx.QueryExecModeCacheDescribe},
+	{"describe_exec", pgx.QueryExecModeDescribeExec},
+	{"exec", pgx.QueryExecModeExec},
+	{"simple_protocol", pgx.QueryExecModeSimpleProtocol},
+}
+
+// A variant is a way to open a database and to call it.
+type variant struct {
+	name   string
+	params map[string]string // of the DSN
+	config driver.Config
+	seen   bool // every connection has had an identity on it
+	asked  bool // contexts hold an identity
+}
+
+// plain is the yardstick.
+var plain = variant{name: "pgx"}
+
+const optional, identity, anonymous = "no identity", "identity", "anonymous"
+
+func variants(s *site) []variant {
+	nothing := []sqlmw.Interceptor{sqlmw.NullInterceptor{}}
+	return []variant{
+		{name: optional, params: map[string]string{"pganon.identity": "optional"}},
+		{name: "seen", params: map[string]string{"pganon.identity": "optional"}, seen: true},
+		{name: identity, config: driver.Config{Raw: "allow"}, asked: true},
+		{name: anonymous, params: map[string]string{"pganon.anonymous": s.member, "pganon.raw": "allow"}},
+		{name: "interceptor", config: driver.Config{Raw: "allow", Interceptors: nothing}, asked: true},
+		{name: "interceptor, no identity", config: driver.Config{Identity: "optional", Interceptors: nothing}},
+	}
+}
+
+// underRole are the variants whose statements run as a role.
+var underRole = []string{identity, anonymous, "interceptor"}
+
+// throughPipeline are underRole and the one that sends role none.
+var throughPipeline = append([]string{"seen"}, underRole...)
+
+// site is a database that the cases of one exec mode share, one after the other.
+type site struct {
+	db     *pganontest.DB
+	admin  *pgx.Conn // its owner
+	login  string
+	member string // may do what login may
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{db: pganontest.New(t)}
+	s.login, s.member = s.db.Role("app", "LOGIN"), s.db.Role("member")
+	ctx := context.Background()
+	admin, err := pgx.Connect(ctx, s.db.DSN())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = admin.Close(ctx) })
+	s.admin = admin
+	s.exec(t, fmt.Sprintf("grant %s to %s", s.member, s.login))
+	s.exec(t, `create schema k; grant usage on schema k to public; set search_path = k;
+create type mood as enum ('sad', 'ok', 'happy');
+create domain positive as int check (value > 0);
+create domain email as text;
+create type pair as (a int, b text);
+create type span as range (subtype = float8);
+create function boom() returns int language plpgsql as $$begin
+	raise exception 'boom' using detail = 'in detail', hint = 'a hint', errcode = 'P4242', column = 'c', constraint = 'k', datatype = 'd', table = 't', schema = 's';
+end$$;
+create function tell(n int) returns int language plpgsql as $$begin
+	for i in 1..n loop raise notice 'notice %', i; end loop; raise warning 'warning'; return n; end$$;
+create procedure twice(inout n int) language plpgsql as $$begin n := n * 2; end$$`)
+	return s
+}
+
+func (s *site) exec(t testing.TB, sql string) {
+	t.Helper()
+	_, err := s.admin.Exec(context.Background(), sql)
+	require.NoError(t, err)
+}
+
+// env is what a case has to work with.
+type env struct {
+	*testing.T
+	site    *site
+	variant variant
+	mode    execMode
+	call    *execMode // given with each call
+	db      *sql.DB   // one connection
+	ctx     context.Context
+	opened  atomic.Int64 // connections
+	log     []observation
+}
+
+type observation struct{ label, text string }
+
+// see notes values under a label that the case uses once.
+func (e *env) see(label string, values ...any) {
+	e.Helper()
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = show(v)
+	}
+	for _, o := range e.log {
+		require.NotEqual(e, o.label, label, "the case notes two things under one label")
+	}
+	e.log = append(e.log, observation{label, strings.Join(texts, " ")})
+}
+
+// options are what a handle can be opened with beyond a DSN.
+type options struct {
+	tracer   pgx.QueryTracer
+	configur func(*pgx.ConnConfig)
+	after    func(context.Context, *pgx.Conn) error
+	reset    func(context.Context, *pgx.Conn) error
+	ping     bool
+	params   map[string]string
+	proxy    *pganontest.Proxy
+	conns    int // 1 where 0
+}
+
+// open opens a further handle, in the same variant and mode.
+func (e *env) open(o options) *sql.DB {
+	e.Helper()
+	dsn := e.site.db.DSNAs(e.site.login)
+	if o.proxy != nil {
+		dsn = o.proxy.DSNAs(e.site.login)
+	}
+	u, err := url.Parse(dsn)
+	require.NoError(e, err)
+	query := u.Query()
+	query.Set("default_query_exec_mode", e.mode.dsn)
+	query.Set("search_path", "c,k")
+	for _, params := range []map[string]string{o.params, e.variant.params} {
+		for key, value := range params {
+			query.Set(key, value)
+		}
+	}
+	u.RawQuery = query.Encode()
+	dsn = u.String()
+
+	before := func(_ context.Context, config *pgx.ConnConfig) error {
+		e.opened.Add(1)
+		if o.configur != nil {
+			o.configur(config)
+		}
+		return nil
+	}
+	shouldPing := func(context.Context, stdlib.ShouldPingParams) bool { return o.ping }
+	var connector sqldriver.Connector
+	if e.variant.name == plain.name {
+		config, err := pgx.ParseConfig(dsn)
+		require.NoError(e, err)
+		config.Tracer = o.tracer
+		opts := []stdlib.OptionOpenDB{stdlib.OptionBeforeConnect(before), stdlib.OptionShouldPing(shouldPing)}
+		if o.after != nil {
+			opts = append(opts, stdlib.OptionAfterConnect(o.after))
+		}
+		if o.reset != nil {
+			opts = append(opts, stdlib.OptionResetSession(o.reset))
+		}
+		connector = stdlib.GetConnector(*config, opts...)
+	} else {
+		config := e.variant.config
+		config.BeforeConnect, config.AfterConnect, config.ResetSession = before, o.after, o.reset
+		config.ShouldPing, config.Tracer = shouldPing, o.tracer
+		connector, err = driver.NewConnector(dsn, config)
+		require.NoError(e, err)
+		if e.variant.seen {
+			connector = seenConnector{connector, e.identified(context.Background())}
+		}
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(max(o.conns, 1))
+	db.SetMaxIdleConns(max(o.conns, 1))
+	e.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// seenConnector makes connections that have had an identity on them.
+type seenConnector struct {
+	sqldriver.Connector
+	identified context.Context
+}
+
+func (c seenConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = conn.(sqldriver.ExecerContext).ExecContext(c.identified, "select 'identity'", nil)
+	return conn, err
+}
+
+func (e *env) identified(ctx context.Context) context.Context {
+	return pganon.WithIdentity(ctx, pganon.Identity{User: "u1", Tenant: "t1", Role: e.site.member})
+}
+
+// scoped makes of ctx one that says what the variant's contexts say.
+func (e *env) scoped(ctx context.Context) context.Context {
+	if e.variant.asked {
+		return e.identified(ctx)
+	}
+	return ctx
+}
+
+// setup runs sql as the database's owner in an empty schema c, in which everyone may do everything.
+func (e *env) setup(sql string) {
+	e.Helper()
+	e.site.exec(e, `set client_min_messages = error; drop schema if exists c cascade; create schema c; set search_path = c, k;
+grant all on schema c to public; `+sql+`;
+grant all on all tables in schema c to public; grant all on all sequences in schema c to public`)
+}
+
+// owner runs sql as the database's owner.
+func (e *env) owner(sql string) { e.Helper(); e.site.exec(e, sql) }
+
+// args puts the exec mode before the arguments, where the case runs with one per call.
+func (e *env) args(args []any) []any {
+	if e.call == nil {
+		return args
+	}
+	return append([]any{e.call.argument}, args...)
+}
+
+// runner is a *sql.DB, *sql.Conn or *sql.Tx, or a bound *sql.Stmt.
+type runner interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// bound is a *sql.Stmt as a runner.
+type bound struct{ stmt *sql.Stmt }
+
+func (b bound) QueryContext(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
+	return b.stmt.QueryContext(ctx, args...)
+}
+
+func (b bound) ExecContext(ctx context.Context, _ string, args ...any) (sql.Result, error) {
+	return b.stmt.ExecContext(ctx, args...)
+}
+
+// query notes all there is to a query: columns, their types, values, errors.
+func (e *env) query(label string, r runner, query string, args ...any) {
+	e.Helper()
+	if _, isStmt := r.(bound); !isStmt {
+		args = e.args(args)
+	}
+	rows, err := r.QueryContext(e.ctx, query, args...)
+	e.rows(label, rows, err)
+}
+
+func (e *env) rows(label string, rows *sql.Rows, err error) {
+	e.Helper()
+	if err != nil {
+		e.see(label, err)
+		return
+	}
+	defer rows.Close()
+	var text strings.Builder
+	text.WriteString(showColumns(rows))
+	columns, err := rows.Columns()
+	require.NoError(e, err)
+	n := 0
+	for rows.Next() {
+		n++
+		dest := make([]any, len(columns))
+		values := make([]any, len(columns))
+		for i := range dest {
+			dest[i] = &values[i]
+		}
+		fmt.Fprintf(&text, "\n  row %d:", n)
+		if err := rows.Scan(dest...); err != nil {
+			text.WriteString(" " + show(err))
+			continue
+		}
+		for _, v := range values {
+			text.WriteString(" " + show(v))
+		}
+	}
+	fmt.Fprintf(&text, "\n  err %s, close %s", show(rows.Err()), show(rows.Close()))
+	e.see(label, printed(text.String()))
+}
+
+func showColumns(rows *sql.Rows) string {
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		return show(err)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d columns", len(types))
+	for _, ct := range types {
+		length, hasLength := ct.Length()
+		precision, scale, hasScale := ct.DecimalSize()
+		nullable, known := ct.Nullable()
+		fmt.Fprintf(&text, "\n  column %q %s length %d %t decimal %d %d %t nullable %t %t scan %v", ct.Name(), ct.DatabaseTypeName(), length, hasLength,
+			precision, scale, hasScale, nullable, known, ct.ScanType())
+	}
+	return text.String()
+}
+
+// exec notes all there is to an Exec.
+func (e *env) exec(label string, r runner, query string, args ...any) {
+	e.Helper()
+	if _, isStmt := r.(bound); !isStmt {
+		args = e.args(args)
+	}
+	result, err := r.ExecContext(e.ctx, query, args...)
+	if err != nil {
+		e.see(label, err)
+		return
+	}
+	affected, affectedErr := result.RowsAffected()
+	id, idErr := result.LastInsertId()
+	e.see(label, affected, affectedErr, id, idErr)
+}
+
+func (e *env) conn(db *sql.DB) *sql.Conn {
+	e.Helper()
+	conn, err := db.Conn(e.ctx)
+	require.NoError(e, err)
+	e.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (e *env) begin(b interface {
+	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
+}, opts *sql.TxOptions) *sql.Tx {
+	e.Helper()
+	tx, err := b.BeginTx(e.ctx, opts)
+	require.NoError(e, err)
+	e.Cleanup(func() { _ = tx.Rollback() })
+	return tx
+}
+
+func (e *env) prepare(p interface {
+	PrepareContext(context.Context, string) (*sql.Stmt, error)
+}, query string) *sql.Stmt {
+	e.Helper()
+	stmt, err := p.PrepareContext(e.ctx, query)
+	require.NoError(e, err)
+	e.Cleanup(func() { _ = stmt.Close() })
+	return stmt
+}
+
+// raw runs f on the connection of pgx that conn holds.
+func raw(conn *sql.Conn, f func(*pgx.Conn) error) error {
+	return conn.Raw(func(c any) error { return f(c.(interface{ Conn() *pgx.Conn }).Conn()) })
+}
+
+// printed is text to be shown as it is.
+type printed string
+
+var address = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+`)
+
+// show prints a value with its type, long ones as a digest.
+func show(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nil"
+	case printed:
+		return string(v)
+	case error:
+		return showError(v)
+	case time.Time:
+		return fmt.Sprintf("time.Time(%s %v)", v.Format(time.RFC3339Nano), v.Location())
+	case []byte:
+		return showBytes("[]byte", v)
+	case sql.RawBytes:
+		return showBytes("RawBytes", v)
+	case string:
+		return "string(" + digest(fmt.Sprintf("%q", v)) + ")"
+	case sqldriver.Valuer:
+		return digest(fmt.Sprintf("%T(%+v)", v, v))
+	}
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer && !rv.IsNil() {
+		return "*" + show(rv.Elem().Interface())
+	}
+	return digest(fmt.Sprintf("%T(%#v)", v, v))
+}
+
+func showBytes(name string, b []byte) string {
+	if b == nil {
+		return name + "(nil)"
+	}
+	return name + "(" + digest(hex.EncodeToString(b)) + ")"
+}
+
+func digest(s string) string {
+	const most = 1000
+	if len(s) <= most {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	return fmt.Sprintf("%s… %d bytes %x", s[:20], len(s), sum[:8])
+}
+
+// sentinels are the errors that programs compare with.
+var sentinels = map[string]error{
+	"context.Canceled": context.Canceled, "context.DeadlineExceeded": context.DeadlineExceeded, "sql.ErrNoRows": sql.ErrNoRows,
+	"sql.ErrTxDone": sql.ErrTxDone, "sql.ErrConnDone": sql.ErrConnDone, "driver.ErrBadConn": sqldriver.ErrBadConn, "io.EOF": io.EOF,
+	"io.ErrUnexpectedEOF": io.ErrUnexpectedEOF, "pgx.ErrTxCommitRollback": pgx.ErrTxCommitRollback, "pgx.ErrNoRows": pgx.ErrNoRows,
+	"pganon.ErrNoIdentity": pganon.ErrNoIdentity, "pganon.ErrInvalidIdentity": pganon.ErrInvalidIdentity, "pgx.ErrTxClosed": pgx.ErrTxClosed,
+}
+
+// showError prints what a program can find out about an error.
+func showError(err error) string {
+	if pgErr, ok := err.(*pgconn.PgError); ok { // as GORM looks for it
+		return fmt.Sprintf("*pgconn.PgError%+v", *pgErr)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "error(%s)", digest(address.ReplaceAllString(err.Error(), "ADDRESS")))
+	var names []string
+	for name, sentinel := range sentinels {
+		switch {
+		case err == sentinel:
+			names = append(names, "== "+name)
+		case errors.Is(err, sentinel):
+			names = append(names, "is "+name)
+		}
+	}
+	slices.Sort(names)
+	if pgconn.Timeout(err) {
+		names = append(names, "timeout")
+	}
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		names = append(names, "wraps SQLSTATE "+pgErr.Code)
+	}
+	fmt.Fprintf(&text, "%v", names)
+	return text.String()
+}
+
+// class is what of an error does not depend on when it came.
+func class(err error) printed {
+	switch {
+	case err == nil:
+		return "nil"
+	case errors.Is(err, context.Canceled):
+		return "context.Canceled"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "context.DeadlineExceeded"
+	}
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return printed("SQLSTATE " + pgErr.Code)
+	}
+	return printed(showError(err))
+}
+
+// observe runs a case in a variant and returns what it saw.
+func observe(t *testing.T, s *site, c conformanceCase, v variant, mode execMode, call *execMode) []observation {
+	e := &env{T: t, site: s, variant: v, mode: mode, call: call}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	e.ctx = e.scoped(ctx)
+	e.db = e.open(options{})
+	defer e.db.Close()
+	c.run(e)
+	require.NotEmpty(t, e.log, "the case saw nothing")
+	var alive int
+	err := e.db.QueryRowContext(e.ctx, "select 1").Scan(&alive)
+	e.see("at the end: query", alive, err)
+	e.see("at the end: connections opened", e.opened.Load())
+	return e.log
+}
+
+// compare reports where two runs of a case differ and no entry of the table says why.
+func compare(t *testing.T, name, mode, variant string, want, got []observation) {
+	t.Helper()
+	find := func(log []observation, label string) string {
+		for _, o := range log {
+			if o.label == label {
+				return o.text
+			}
+		}
+		return "(not seen)"
+	}
+	labels := make([]string, 0, len(want))
+	for _, o := range slices.Concat(want, got) {
+		if !slices.Contains(labels, o.label) {
+			labels = append(labels, o.label)
+		}
+	}
+	for _, label := range labels {
+		w, g := find(want, label), find(got, label)
+		if w == g {
+			continue
+		}
+		explained := slices.ContainsFunc(differences, func(d *difference) bool {
+			return d.explains(name, label, mode, variant, w, g)
+		})
+		if !explained {
+			t.Errorf("%s\n--- pgx\n%s\n--- pganon (%s, %s)\n%s", label, w, variant, mode, g)
+		}
+	}
+}
+
+func TestConformance(t *testing.T) {
+	passed := t.Run("mode", func(t *testing.T) {
+		for _, mode := range execModes {
+			t.Run(mode.dsn, func(t *testing.T) {
+				t.Parallel()
+				runConformance(t, mode, nil)
+			})
+		}
+		// The mode as an argument, on connections whose default is another one.
+		for _, call := range execModes {
+			mode := execModes[0]
+			if call.dsn == mode.dsn {
+				mode = execModes[3]
+			}
+			t.Run(mode.dsn+" per call "+call.dsn, func(t *testing.T) {
+				t.Parallel()
+				runConformance(t, mode, &call)
+			})
+		}
+	})
+	if filter := flag.Lookup("test.run").Value.String(); !passed || strings.Contains(filter, "/") {
+		return
+	}
+	for _, d := range differences {
+		if !d.occurred.Load() {
+			t.Errorf("a difference that does not occur (any more): %s, %s: %s", d.cases, d.labels, d.reason)
+		}
+	}
+}
+
+func runConformance(t *testing.T, mode execMode, call *execMode) {
+	s := newSite(t)
+	modeName := mode.dsn
+	if call != nil {
+		modeName = "call " + call.dsn
+	}
+	for _, c := range conformance {
+		if call != nil && !c.perCall {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			var want []observation
+			t.Run(plain.name, func(t *testing.T) { want = observe(t, s, c, plain, mode, call) })
+			require.NotEmpty(t, want)
+			for _, v := range variants(s) {
+				t.Run(v.name, func(t *testing.T) { compare(t, c.name, modeName, v.name, want, observe(t, s, c, v, mode, call)) })
+			}
+		})
+	}
+}
+
+// difference is where pganon means to differ from pgx. All but the reason say where it applies; empty applies everywhere.
+type difference struct {
+	reason   string
+	cases    string // a regular expression, as are labels and modes
+	labels   string
+	modes    string   // "cache_statement", or "call cache_statement" where it is given per call
+	variants []string // all where nil
+	pgx      string   // part of what pgx shows
+	pganon   string   // part of what pganon shows
+
+	occurred atomic.Bool
+}
+
+func (d *difference) explains(name, label, mode, variant, want, got string) bool {
+	matches := func(pattern, s string) bool {
+		return pattern == "" || regexp.MustCompile("^(?:"+pattern+")$").MatchString(s)
+	}
+	if !matches(d.cases, name) || !matches(d.labels, label) || !matches(d.modes, mode) || d.variants != nil && !slices.Contains(d.variants, variant) ||
+		!strings.Contains(want, d.pgx) || !strings.Contains(got, d.pganon) {
+		return false
+	}
+	d.occurred.Store(true)
+	return true
+}
+
+// differences are those that the README lists.
+var differences = []*difference{}
