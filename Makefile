@@ -1,0 +1,32 @@
+# The race detector needs cgo; without a C compiler the tests run without it.
+RACE := $(if $(and $(filter 1,$(shell go env CGO_ENABLED)),$(shell command -v $$(go env CC))),-race)
+MODULES := . bench/fernet tools
+
+.PHONY: test lint bench fuzz
+
+# Finds or starts a PostgreSQL by itself; see package pganontest.
+test:
+	go test $(RACE) ./...
+	cd bench/fernet && go test ./...
+
+lint:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	go vet ./...
+	GOOS=darwin go vet ./...
+	GOOS=windows go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+	@for module in $(MODULES); do echo "go mod tidy: $$module"; (cd $$module && go mod tidy -diff) || exit 1; done
+	CGO_ENABLED=0 go build ./...
+
+# Side by side with plain pgx, as ratios; about a minute.
+bench:
+	go run ./bench
+
+# Each fuzz target for FUZZTIME.
+FUZZTIME ?= 20s
+fuzz:
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
