@@ -21,7 +21,7 @@ var arrows = map[string]struct{ ours, others []string }{
 	"fernet":              {},
 	"internal/guc":        {},
 	"internal/loghash":    {},
-	"internal/scope":      {},
+	"internal/scope":      {ours: []string{"internal/guc"}},
 	"internal/sqllex":     {},
 	"driver":              {ours: []string{"", "hooks", "redact", "internal/guc", "internal/loghash", "internal/scope", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5", "github.com/ngrok/sqlmw"}},
 	"hooks":               {ours: []string{"fernet", "redact", "internal/sqlcols", "internal/sqllex"}, others: []string{"github.com/ngrok/sqlmw"}},

@@ -25,6 +25,7 @@ type described struct {
 	cached *list.Element
 	pins   int  // of open driver.Stmts
 	stale  bool // its description may not fit any more
+	epoch  int  // of the connection, when its name was parsed last
 }
 
 // statementCache keeps described texts per role: the least recently used text of a role goes first, and of more than
@@ -138,6 +139,9 @@ func (sc *statementCache) forget() {
 	clear(sc.roles)
 }
 
+// ownNames begin the names of this package's statements.
+const ownNames = "pganon_"
+
 // roleText is the text of a named statement: it differs per role, so that neither the server nor a pooler that shares
 // statements by their text hands one role's plan to another. A hash, because a role's name may say too much.
 func roleText(text, tag string) string {
@@ -146,5 +150,5 @@ func roleText(text, tag string) string {
 
 func statementName(roleText string) string {
 	sum := sha256.Sum256([]byte(roleText))
-	return "pganon_" + hex.EncodeToString(sum[:24])
+	return ownNames + hex.EncodeToString(sum[:24])
 }

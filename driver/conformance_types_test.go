@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/stretchr/testify/require"
 )
@@ -293,5 +292,4 @@ func mostParameters(e *env) {
 			e.see(fmt.Sprintf("close %d", count), stmt.Close())
 		}
 	}
-	_ = pgx.QueryExecModeExec
 }

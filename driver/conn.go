@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,14 +30,19 @@ type conn struct {
 	broken    bool // its state is unsure
 
 	// What the connection remembers can only make it send more.
-	seen    bool            // an identity has been here
-	left    bool            // something is left on the session
-	leftBy  string          // by the principal of this key
-	lastKey string          // of the last principal
-	plans   string          // role of all plans on the session, mixed where it is not one
-	shapes  map[*shape]bool // settings statements that the session has
-	locals  []guc.Setting   // PostgreSQL's own settings sent in the open transaction, with the values to go back to
-	forgot  bool            // the session may have statements of our names that we do not know of
+	seen    bool           // an identity has been here
+	left    bool           // something is left on the session
+	leftBy  string         // by the principal of this key
+	lastKey string         // of the last principal
+	plans   string         // role of all plans on the session, mixed where it is not one
+	shapes  map[*shape]int // settings statements that the session has, by the epoch of their last Parse
+	locals  []guc.Setting  // PostgreSQL's own settings sent in the open transaction, with the values to go back to
+	// An identity's SQL can DEALLOCATE a statement of ours and PREPARE another under its name. Where that may have
+	// happened a new epoch begins: each name is closed and parsed again, in the write that uses it next.
+	epoch      int
+	distrusted bool // an identity has made a function: every statement begins an epoch
+	unseen     bool // there may be prepared statements that we have not seen
+	pgxForgot  bool // the statements of pgx's own cache are gone
 
 	base      []guc.Setting         // values of PostgreSQL's own settings when the session was new
 	described *statementCache       // texts with a named statement
@@ -352,8 +358,13 @@ func (c *conn) settings(who *principal) (*shape, [][]byte) {
 
 // runAs sends a statement with what it runs as before it, in the same write.
 func (c *conn) runAs(ctx context.Context, cl *call) error {
-	if cl.text.copyIn {
+	switch {
+	case cl.text.copyIn:
 		return errCopy
+	case cl.text.ours && !(cl.who != nil && cl.who.login):
+		return errOurs
+	case cl.text.uncertain != nil && c.mode == pgx.QueryExecModeSimpleProtocol:
+		return fmt.Errorf("pganon: run statement: split text: %w", cl.text.uncertain)
 	}
 	s := c.situation(cl.who, cl.text)
 	if s.leftovers && s.status == 'I' && (c.connector.cfg.AfterConnect != nil || cl.text.several || c.mode == pgx.QueryExecModeSimpleProtocol) {
@@ -385,10 +396,18 @@ func (c *conn) runAs(ctx context.Context, cl *call) error {
 	return err
 }
 
+var errOurs = errors.New("pganon: run statement: it names a prepared statement of the driver's, which are not the application's to use")
+
 // clean removes what is left on the session, in a round trip of its own, and lets AfterConnect set again what it had set.
 func (c *conn) clean(ctx context.Context) error {
-	f := c.launch(ctx, nil, planClean, nil)
-	if err := f.untilText(); err != nil {
+	var err error
+	if c.mode == pgx.QueryExecModeSimpleProtocol {
+		c.unseen = true // what PREPARE has left cannot be closed by name without failing where it is gone
+		_, err = c.pg.Exec(ctx, strings.Join(c.cleaning(), ";")).ReadAll()
+	} else {
+		err = c.launch(ctx, nil, planClean, nil).untilText()
+	}
+	if err != nil {
 		c.abandon()
 		return stepError(stepClean, nil, err)
 	}
@@ -404,8 +423,6 @@ func (c *conn) clean(ctx context.Context) error {
 
 func (c *conn) cleaned() {
 	c.left, c.lastKey = false, ""
-	c.closing = append(c.closing, c.prepared...)
-	c.prepared = nil
 }
 
 var errCopy = errors.New("pganon: run statement: COPY FROM STDIN needs a stream: use driver.InTx and CopyFrom of the pgx.Tx it gives")
@@ -421,8 +438,9 @@ func (c *conn) forget() {
 	clear(c.shapes)
 	clear(c.names)
 	c.described.forget()
-	c.closing = nil
-	c.forgot = true
+	c.closing, c.prepared = nil, nil
+	c.unseen = false
+	c.epoch++
 }
 
 // fly sends a statement that is one command, after a first flight that describes it where the mode asks for that.
@@ -478,7 +496,14 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 			shared = nil // described at execution
 		}
 	}
-	f := c.launch(ctx, cl.who, steps, &msg)
+	f := c.launch(ctx, cl.who, c.reparsed(steps, d, &msg), &msg)
+	if f.has(stepParse) {
+		defer func(epoch int) {
+			if f.parsed != nil {
+				d.epoch = epoch
+			}
+		}(c.epoch)
+	}
 	if err := f.untilText(); err != nil {
 		return c.uncertain(cl, c.landed(f, cl, d))
 	}
@@ -489,6 +514,15 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 	}
 	cl.rows = &rows{conn: c, flight: f, desc: shared, finish: func(pgconn.CommandTag, error) error { return c.landed(f, cl, d) }}
 	return nil
+}
+
+// reparsed puts the Parse of d before its use where its name may stand for another statement by now.
+func (c *conn) reparsed(steps []step, d *described, msg *message) []step {
+	if d == nil || d.sd.Name == "" || d.epoch == c.epoch && !slices.Contains(steps, stepClean) {
+		return steps
+	}
+	msg.reparse = true
+	return slices.Insert(slices.Clone(steps), slices.Index(steps, stepText), stepParse)
 }
 
 // uncertain says why a text was sent as one command, where the server has found it to be more than one.
@@ -565,6 +599,7 @@ func (c *conn) describe(ctx context.Context, cl *call, s situation) (*described,
 	d.sd.ParamOIDs, d.sd.Fields = f.parsed.ParamOIDs, f.parsed.Fields
 	if named {
 		c.names[d.sd.Name] = d
+		d.epoch = c.epoch
 	}
 	cl.stmt.pin(d)
 	if cache != nil {
@@ -595,6 +630,7 @@ func (c *conn) landed(f *flight, cl *call, d *described) error {
 			key = who.key
 		}
 		c.leave(cl.text, key)
+		c.distrust(cl.text, who)
 	}
 	if set {
 		c.lastKey = who.key
@@ -689,5 +725,19 @@ func (c *conn) reclaim(name string) bool {
 		c.closing = slices.Delete(c.closing, i, i+1)
 		return true
 	}
-	return c.forgot || c.names[name] != nil
+	return c.epoch > 0 || c.names[name] != nil
+}
+
+// distrust notes what t, run by an identity, may have done to our statements.
+func (c *conn) distrust(t *text, who *principal) {
+	if who == nil || who.login {
+		return
+	}
+	if t.dynamic {
+		c.unseen = true
+	}
+	c.distrusted = c.distrusted || t.routine
+	if t.dynamic || c.distrusted {
+		c.epoch++
+	}
 }

@@ -207,7 +207,7 @@ func (c *connector) newConn(std *stdlib.Conn) *conn {
 		pgx:       pgxConn,
 		pg:        pgxConn.PgConn(),
 		mode:      c.pgxConfig.DefaultQueryExecMode,
-		shapes:    make(map[*shape]bool),
+		shapes:    make(map[*shape]int),
 		names:     make(map[string]*described),
 		texts:     make(map[string]*text),
 	}

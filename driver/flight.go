@@ -21,8 +21,24 @@ var stepSQL = map[step]string{
 
 // cleanSQL removes what an application can leave on a session, prepared statements excepted: their names are ours.
 var cleanSQL = []string{
-	"close all", "unlisten *", "reset all", "reset session authorization", "discard temp", "discard sequences",
+	"reset all", "close all", "unlisten *", "reset session authorization", "discard temp", "discard sequences",
 	"select pg_catalog.pg_advisory_unlock_all()",
+}
+
+// cleanUnseenSQL removes prepared statements too, where some may have been made that we have not seen.
+var cleanUnseenSQL = append(slices.Clone(cleanSQL), "deallocate all")
+
+// cleaning returns the commands that clean the session now, and forgets what they take from us.
+func (c *conn) cleaning() []string {
+	if c.unseen {
+		c.forget()
+		c.pgxForgot = true
+		return cleanUnseenSQL
+	}
+	c.closing = append(c.closing, c.prepared...)
+	c.prepared = nil
+	c.epoch++
+	return cleanSQL
 }
 
 // maxClosing is how many dropped statements are closed with one other statement.
@@ -49,10 +65,11 @@ type flight struct {
 	batch    *pgconn.MultiResultReader
 	pipeline *pgconn.Pipeline
 
-	shape   *shape // of stepSettings
-	closing int    // statements of stepCloseStatements
-	reshape bool   // stepSettingsParse stands behind a Close of its name
-	reparse bool   // and so does stepParse
+	shape   *shape   // of stepSettings
+	clean   []string // commands of stepClean
+	closing int      // statements of stepCloseStatements
+	reshape bool     // stepSettingsParse stands behind a Close of its name
+	reparse bool     // and so does stepParse
 
 	rows   *pgconn.ResultReader // of stepText
 	parsed *pgconn.StatementDescription
@@ -65,16 +82,22 @@ type flight struct {
 
 // launch writes steps. who may be nil where no step is stepSettings, msg where none is stepText or stepParse.
 func (c *conn) launch(ctx context.Context, who *principal, steps []step, msg *message) *flight {
-	f := &flight{conn: c, who: who, steps: steps, reshape: c.forgot, reparse: msg != nil && msg.reparse}
+	f := &flight{conn: c, who: who, steps: steps, reshape: c.epoch > 0, reparse: msg != nil && msg.reparse}
 	var values [][]byte
+	if slices.Contains(steps, stepClean) {
+		f.clean = c.cleaning()
+	}
 	if slices.Contains(steps, stepSettings) {
 		f.shape, values = c.settings(who)
-		if c.named && !c.shapes[f.shape] {
+		if parsed, known := c.shapes[f.shape]; c.named && !(known && parsed == c.epoch) {
 			f.steps = slices.Insert(slices.Clone(f.steps), slices.Index(f.steps, stepSettings), stepSettingsParse)
 		}
 	}
 	if len(c.closing) > 0 {
 		f.closing = min(len(c.closing), maxClosing)
+		if f.has(stepClean) {
+			f.closing = len(c.closing)
+		}
 		f.steps = slices.Insert(slices.Clone(f.steps), 0, stepCloseStatements)
 	}
 	if f.closing > 0 || slices.Contains(f.steps, stepParse) || slices.Contains(f.steps, stepSettingsParse) ||
@@ -91,7 +114,7 @@ func (f *flight) sendBatch(ctx context.Context, values [][]byte, msg *message) {
 	for _, s := range f.steps {
 		switch s {
 		case stepClean:
-			for _, sql := range cleanSQL {
+			for _, sql := range f.clean {
 				batch.ExecParams(sql, nil, nil, nil, nil)
 			}
 		case stepSettings:
@@ -132,7 +155,7 @@ func (f *flight) sendPipeline(ctx context.Context, values [][]byte, msg *message
 				p.SendDeallocate(name)
 			}
 		case stepClean:
-			for _, sql := range cleanSQL {
+			for _, sql := range f.clean {
 				p.SendQueryParams(sql, nil, nil, nil, nil)
 			}
 		case stepSettingsParse:
@@ -178,7 +201,7 @@ func (f *flight) has(s step) bool { return slices.Contains(f.steps, s) }
 func (f *flight) results(s step) int {
 	switch s {
 	case stepClean:
-		return len(cleanSQL)
+		return len(f.clean)
 	case stepCloseStatements:
 		return f.closing
 	case stepSettingsParse:
@@ -278,7 +301,7 @@ func (f *flight) nextPipeline(s step) {
 			case stepParse:
 				f.parsed = result
 			case stepSettingsParse:
-				f.conn.shapes[f.shape] = true
+				f.conn.shapes[f.shape] = f.conn.epoch
 			}
 		case *pgconn.ResultReader:
 			if s == stepText {

@@ -43,6 +43,13 @@ func (c *conn) inTx(ctx context.Context, fn func(pgx.Tx) error) (err error) {
 	if _, err := c.principal(ctx); err != nil {
 		return err
 	}
+	if c.pgxForgot {
+		if err := c.pgx.DeallocateAll(ctx); err != nil {
+			return err
+		}
+		c.forget()
+		c.pgxForgot = false
+	}
 	begun, err := c.BeginTx(ctx, driver.TxOptions{})
 	if err != nil {
 		return err

@@ -72,5 +72,7 @@ type rawConn struct{ *outerConn }
 // there is taken for something left on the session.
 func (c rawConn) Conn() *pgx.Conn {
 	c.inner.left, c.inner.leftBy, c.inner.plans = true, mixed, mixed
+	c.inner.unseen = true
+	c.inner.epoch++
 	return c.inner.pgx
 }

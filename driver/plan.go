@@ -119,16 +119,18 @@ func planFirst(s situation) []step {
 	return prefixed(s, planParse, 0)
 }
 
-// prefixed puts before steps[at], the settings, what the session's past asks for.
+// prefixed puts before steps what the session's past asks for: plans of other roles go at steps[at], with the settings.
+// Leftovers go in a transaction of their own: some of them, like default_transaction_read_only, hold from its start.
 func prefixed(s situation, steps []step, at int) []step {
 	clean := s.leftovers && s.status == 'I'
 	if !clean && !s.plans {
 		return steps
 	}
-	with := append(make([]step, 0, len(steps)+2), steps[:at]...)
+	var with []step
 	if clean {
-		with = append(with, stepClean)
+		with = append(with, stepClean, stepSync)
 	}
+	with = append(with, steps[:at]...)
 	if s.plans {
 		with = append(with, stepDiscardPlans)
 	}

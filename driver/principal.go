@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,29 +56,20 @@ type shape struct {
 	sd    *pgconn.StatementDescription
 }
 
-// newShape returns the statement that sets names, in their order. num_nulls takes all its arguments before it counts, so
-// that nothing of the list can be skipped, and gives back a number instead of the values.
+// newShape returns the statement that sets names, in their order.
 func newShape(names []string) *shape {
-	var sql strings.Builder
-	sql.WriteString("select pg_catalog.num_nulls(")
-	for i, name := range names {
-		if i > 0 {
-			sql.WriteString(", ")
-		}
-		fmt.Fprintf(&sql, "pg_catalog.set_config('%s', $%d, true)", name, i+1)
-	}
-	sql.WriteString(")")
-	sum := sha256.Sum256([]byte(sql.String()))
+	sql := settingsSQL(names, func(i int) string { return "$" + strconv.Itoa(i+1) })
+	sum := sha256.Sum256([]byte(sql))
 	oids := make([]uint32, len(names))
 	for i := range oids {
 		oids[i] = pgtype.TextOID
 	}
 	return &shape{
-		sql:   sql.String(),
+		sql:   sql,
 		names: names,
 		sd: &pgconn.StatementDescription{
-			Name:      "pganon_set_" + hex.EncodeToString(sum[:16]),
-			SQL:       sql.String(),
+			Name:      ownNames + "set_" + hex.EncodeToString(sum[:16]),
+			SQL:       sql,
 			ParamOIDs: oids,
 			Fields:    []pgconn.FieldDescription{{Name: "num_nulls", DataTypeOID: pgtype.Int4OID, DataTypeSize: 4, TypeModifier: -1}},
 		},
@@ -87,15 +79,27 @@ func newShape(names []string) *shape {
 // literal is the settings statement with its values in it, for a text of several commands. The caller has made sure of
 // standard_conforming_strings.
 func (s *shape) literal(values [][]byte) string {
+	return settingsSQL(s.names, func(i int) string { return "'" + strings.ReplaceAll(string(values[i]), "'", "''") + "'" })
+}
+
+// settingsSQL calls set_config for each name, in order. num_nulls takes all its arguments before it counts, so that nothing
+// of the list can be skipped, and gives back a number instead of the values. A function has 100 arguments at most.
+func settingsSQL(names []string, value func(i int) string) string {
+	const most = 90
 	var sql strings.Builder
 	sql.WriteString("select pg_catalog.num_nulls(")
-	for i, name := range s.names {
+	depth := 1
+	for i, name := range names {
 		if i > 0 {
 			sql.WriteString(", ")
 		}
-		fmt.Fprintf(&sql, "pg_catalog.set_config('%s', '%s', true)", name, strings.ReplaceAll(string(values[i]), "'", "''"))
+		if i > 0 && i%most == 0 {
+			sql.WriteString("pg_catalog.num_nulls(")
+			depth++
+		}
+		fmt.Fprintf(&sql, "pg_catalog.set_config('%s', %s, true)", name, value(i))
 	}
-	sql.WriteString(")")
+	sql.WriteString(strings.Repeat(")", depth))
 	return sql.String()
 }
 

@@ -56,6 +56,7 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 		c.leave(commandText(command.Command), cl.who.key)
 	}
 	c.leave(cl.text, cl.who.key)
+	c.distrust(cl.text, cl.who)
 	c.lastKey = cl.who.key
 	if c.plans != cl.who.role {
 		c.plans = mixed
@@ -102,7 +103,7 @@ func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement) 
 			return "", nil, errControl
 		case failed:
 			// Nothing but the end of the failed transaction runs; behind it settings are needed again.
-			failed = command.Command.Class != sqllex.Rollback && command.Command.Class != sqllex.RollbackTo && command.Command.Class != sqllex.Commit
+			failed = !t.control()
 		case t.kind == kindBegin || t.kind == kindControl:
 		default:
 			ours(stepSettings, settings)

@@ -16,6 +16,10 @@ type text struct {
 	forgets   bool   // it takes our statements off the session
 	prepares  string // name of the application's own PREPARE
 	copyIn    bool   // COPY FROM STDIN
+	ours      bool   // it names, or may name, a statement of ours
+	// dynamic is true where it may run SQL that is not in it, PREPARE and DEALLOCATE included; routine where it makes a
+	// function that may do so later.
+	dynamic, routine bool
 }
 
 func (t *text) control() bool {
@@ -44,7 +48,11 @@ func (c *conn) textOf(sql string) *text {
 func readText(sql string) *text {
 	command, count := sqllex.Classify(sql)
 	t := commandText(command)
-	t.leaves = t.leaves || leavesUnseen(sql)
+	lower := strings.ToLower(sql)
+	t.leaves = t.leaves || leavesUnseen(lower)
+	t.ours = t.ours || strings.Contains(lower, ownNames) && (strings.Contains(lower, "execute") || strings.Contains(lower, "prepare") || strings.Contains(lower, "deallocate"))
+	t.routine = command.Verb == "create" && (strings.Contains(lower, "function") || strings.Contains(lower, "procedure")) || count != sqllex.One && strings.Contains(lower, "create")
+	t.dynamic = t.dynamic || count != sqllex.One && (strings.Contains(lower, "do") || strings.Contains(lower, "call"))
 	switch count {
 	case sqllex.Several:
 		t.several = true
@@ -78,6 +86,11 @@ func commandText(command sqllex.Command) *text {
 	case sqllex.Prepare:
 		t.prepares = command.Name
 	}
+	t.dynamic = t.kind == kindBlock
+	switch command.Class {
+	case sqllex.Prepare, sqllex.Execute, sqllex.Deallocate:
+		t.ours = strings.HasPrefix(command.Name, ownNames)
+	}
 	if command.Flags.Has(sqllex.NoBlock) {
 		t.kind = kindAlone
 	}
@@ -87,8 +100,7 @@ func commandText(command sqllex.Command) *text {
 
 // leavesUnseen looks for the functions and clauses that leave something on the session while the command is an ordinary
 // query. It may say so of a text that only has such a word in it.
-func leavesUnseen(sql string) bool {
-	lower := strings.ToLower(sql)
+func leavesUnseen(lower string) bool {
 	for _, word := range []string{"advisory", "set_config", "temp", "dblink", "setseed"} {
 		if strings.Contains(lower, word) {
 			return true
