@@ -148,7 +148,25 @@ func roleText(text, tag string) string {
 	return text + "\n-- pganon:" + tag
 }
 
-func statementName(roleText string) string {
+// statementName is not to be guessed by SQL on the connection: the nonce is the connection's.
+func statementName(roleText, nonce string) string {
 	sum := sha256.Sum256([]byte(roleText))
-	return ownNames + hex.EncodeToString(sum[:24])
+	return ownNames + nonce + "_" + hex.EncodeToString(sum[:12])
+}
+
+// settingStatement is a settings statement that the session has had parsed.
+type settingStatement struct {
+	sd    *pgconn.StatementDescription
+	epoch int // of its last Parse; -1 before the first
+}
+
+func (c *conn) setting(s *shape) *settingStatement {
+	if set := c.shapes[s]; set != nil {
+		return set
+	}
+	set := &settingStatement{epoch: -1, sd: &pgconn.StatementDescription{
+		Name: ownNames + c.nonce + "_set_" + s.hash, SQL: s.sql, ParamOIDs: s.oids, Fields: settingsFields,
+	}}
+	c.shapes[s] = set
+	return set
 }

@@ -313,9 +313,6 @@ func killedIdle(e *env) {
 			_ = db.Close()
 		}
 	}
-	e.kill()
-	_ = e.db.Close()
-	e.db = e.open(options{})
 	e.opened.Store(0)
 }
 
@@ -387,8 +384,6 @@ func killedPool(e *env) {
 		e.see(fmt.Sprint("round ", round, ": connections"), e.opened.Load()-before)
 		e.see(fmt.Sprint("round ", round, ": open"), db.Stats().OpenConnections)
 	}
-	_ = e.db.Close()
-	e.db = e.open(options{})
 	e.opened.Store(0)
 }
 

@@ -140,11 +140,22 @@ type env struct {
 	db      *sql.DB   // one connection
 	ctx     context.Context
 	opened  atomic.Int64 // connections
+	ends    []func() error // of what the case has opened
 	log     []observation
 	labels  map[string]bool
 }
 
 type observation struct{ label, text string }
+
+// after ends something that the case has opened, in case that it does not do so itself.
+func (e *env) after(end func() error) { e.ends = append(e.ends, end) }
+
+func (e *env) end() {
+	for _, end := range slices.Backward(e.ends) {
+		_ = end()
+	}
+	e.ends = nil
+}
 
 // see notes values under a label that the case uses once.
 func (e *env) see(label string, values ...any) {
@@ -224,7 +235,7 @@ func (e *env) open(o options) *sql.DB {
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(max(o.conns, 1))
 	db.SetMaxIdleConns(max(o.conns, 1))
-	e.Cleanup(func() { _ = db.Close() })
+	e.after(db.Close)
 	return db
 }
 
@@ -370,7 +381,7 @@ func (e *env) conn(db *sql.DB) *sql.Conn {
 	e.Helper()
 	conn, err := db.Conn(e.ctx)
 	require.NoError(e, err)
-	e.Cleanup(func() { _ = conn.Close() })
+	e.after(conn.Close)
 	return conn
 }
 
@@ -380,7 +391,7 @@ func (e *env) begin(b interface {
 	e.Helper()
 	tx, err := b.BeginTx(e.ctx, opts)
 	require.NoError(e, err)
-	e.Cleanup(func() { _ = tx.Rollback() })
+	e.after(tx.Rollback)
 	return tx
 }
 
@@ -390,7 +401,7 @@ func (e *env) prepare(p interface {
 	e.Helper()
 	stmt, err := p.PrepareContext(e.ctx, query)
 	require.NoError(e, err)
-	e.Cleanup(func() { _ = stmt.Close() })
+	e.after(stmt.Close)
 	return stmt
 }
 
@@ -502,12 +513,16 @@ func class(err error) printed {
 // observe runs a case in a variant and returns what it saw.
 func observe(t *testing.T, s *site, c conformanceCase, v variant, mode execMode, call *execMode) []observation {
 	e := &env{T: t, site: s, variant: v, mode: mode, call: call, labels: map[string]bool{}}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	e.ctx = e.scoped(ctx)
+	defer e.end()
 	e.db = e.open(options{})
-	defer e.db.Close()
+	own := e.ends
+	e.ends = nil
 	c.run(e)
+	e.end()
+	e.ends = own
 	require.NotEmpty(t, e.log, "the case saw nothing")
 	var alive int
 	err := e.db.QueryRowContext(e.ctx, "select 1").Scan(&alive)

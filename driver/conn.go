@@ -30,19 +30,19 @@ type conn struct {
 	broken    bool // its state is unsure
 
 	// What the connection remembers can only make it send more.
-	seen    bool           // an identity has been here
-	left    bool           // something is left on the session
-	leftBy  string         // by the principal of this key
-	lastKey string         // of the last principal
-	plans   string         // role of all plans on the session, mixed where it is not one
-	shapes  map[*shape]int // settings statements that the session has, by the epoch of their last Parse
-	locals  []guc.Setting  // PostgreSQL's own settings sent in the open transaction, with the values to go back to
+	seen    bool   // an identity has been here
+	left    bool   // something is left on the session
+	leftBy  string // by the principal of this key
+	lastKey string // of the last principal
+	plans   string // role of all plans on the session, mixed where it is not one
+	shapes  map[*shape]*settingStatement
+	nonce   string        // in the names of our statements
+	locals  []guc.Setting // PostgreSQL's own settings sent in the open transaction, with the values to go back to
 	// An identity's SQL can DEALLOCATE a statement of ours and PREPARE another under its name. Where that may have
 	// happened a new epoch begins: each name is closed and parsed again, in the write that uses it next.
-	epoch      int
-	distrusted bool // an identity has made a function: every statement begins an epoch
-	unseen     bool // there may be prepared statements that we have not seen
-	pgxForgot  bool // the statements of pgx's own cache are gone
+	epoch     int
+	unseen    bool // there may be prepared statements that we have not seen
+	pgxForgot bool // the statements of pgx's own cache are gone
 
 	base      []guc.Setting         // values of PostgreSQL's own settings when the session was new
 	described *statementCache       // texts with a named statement
@@ -156,6 +156,9 @@ type call struct {
 	rows *rows
 	tag  pgconn.CommandTag
 }
+
+// named says that the statement runs as an identity or a masked role, not as the login role on purpose.
+func (cl *call) named() bool { return cl.who == nil || !cl.who.login }
 
 // maxParams is what the protocol has room for; one more would end the connection.
 const maxParams = math.MaxUint16
@@ -328,7 +331,7 @@ func (c *conn) leave(t *text, key string) {
 
 // situation says all that decides what goes on the wire for t.
 func (c *conn) situation(who *principal, t *text) situation {
-	s := situation{kind: t.kind, status: c.pg.TxStatus(), nobody: who == nil}
+	s := situation{kind: t.kind, status: c.pg.TxStatus(), nobody: who == nil, unsettles: t.leaves}
 	key := mixed
 	if who != nil {
 		key = who.key
@@ -361,7 +364,7 @@ func (c *conn) runAs(ctx context.Context, cl *call) error {
 	switch {
 	case cl.text.copyIn:
 		return errCopy
-	case cl.text.ours && !(cl.who != nil && cl.who.login):
+	case cl.text.ours && cl.named():
 		return errOurs
 	case cl.text.uncertain != nil && c.mode == pgx.QueryExecModeSimpleProtocol:
 		return fmt.Errorf("pganon: run statement: split text: %w", cl.text.uncertain)
@@ -497,13 +500,11 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 		}
 	}
 	f := c.launch(ctx, cl.who, c.reparsed(steps, d, &msg), &msg)
-	if f.has(stepParse) {
-		defer func(epoch int) {
-			if f.parsed != nil {
-				d.epoch = epoch
-			}
-		}(c.epoch)
-	}
+	defer func() {
+		if f.parsed != nil {
+			d.epoch = f.epoch
+		}
+	}()
 	if err := f.untilText(); err != nil {
 		return c.uncertain(cl, c.landed(f, cl, d))
 	}
@@ -586,7 +587,12 @@ func (c *conn) describe(ctx context.Context, cl *call, s situation) (*described,
 	msg := message{sd: d.sd}
 	if named {
 		d.sd.SQL = roleText(cl.sql, cl.who.tag)
-		d.sd.Name = statementName(d.sd.SQL)
+		d.sd.Name = statementName(d.sd.SQL, c.nonce)
+		if known := c.names[d.sd.Name]; known != nil && !known.stale { // held by a stmt only, or by another one
+			cl.stmt.pin(known)
+			cache.put(known)
+			return known, nil
+		}
 		msg.reparse = c.reclaim(d.sd.Name)
 	}
 	f := c.launch(ctx, cl.who, planFirst(s), &msg)
@@ -599,7 +605,7 @@ func (c *conn) describe(ctx context.Context, cl *call, s situation) (*described,
 	d.sd.ParamOIDs, d.sd.Fields = f.parsed.ParamOIDs, f.parsed.Fields
 	if named {
 		c.names[d.sd.Name] = d
-		d.epoch = c.epoch
+		d.epoch = f.epoch
 	}
 	cl.stmt.pin(d)
 	if cache != nil {
@@ -736,8 +742,10 @@ func (c *conn) distrust(t *text, who *principal) {
 	if t.dynamic {
 		c.unseen = true
 	}
-	c.distrusted = c.distrusted || t.routine
-	if t.dynamic || c.distrusted {
+	if t.routine {
+		c.connector.distrusted.Store(true)
+	}
+	if t.dynamic || c.connector.distrusted.Load() {
 		c.epoch++
 	}
 }

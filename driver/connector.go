@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -106,6 +107,8 @@ type connector struct {
 	principals *principals
 	tracer     tracer
 	refreshing atomic.Bool
+	// distrusted is true once an identity may have made a function: it could exchange our statements unseen.
+	distrusted atomic.Bool
 }
 
 var _ driver.Connector = (*connector)(nil)
@@ -207,9 +210,10 @@ func (c *connector) newConn(std *stdlib.Conn) *conn {
 		pgx:       pgxConn,
 		pg:        pgxConn.PgConn(),
 		mode:      c.pgxConfig.DefaultQueryExecMode,
-		shapes:    make(map[*shape]int),
+		shapes:    make(map[*shape]*settingStatement),
 		names:     make(map[string]*described),
 		texts:     make(map[string]*text),
+		nonce:     rand.Text()[:16],
 	}
 	made.named = made.mode == pgx.QueryExecModeCacheStatement
 	made.base, _ = made.pg.CustomData()[baseKey].([]guc.Setting)

@@ -65,11 +65,13 @@ type flight struct {
 	batch    *pgconn.MultiResultReader
 	pipeline *pgconn.Pipeline
 
-	shape   *shape   // of stepSettings
-	clean   []string // commands of stepClean
-	closing int      // statements of stepCloseStatements
-	reshape bool     // stepSettingsParse stands behind a Close of its name
-	reparse bool     // and so does stepParse
+	shape   *shape            // of stepSettings
+	set     *settingStatement // its named statement, nil where it is sent unnamed
+	clean   []string          // commands of stepClean
+	closing int               // statements of stepCloseStatements
+	epoch   int               // of the connection, at the write
+	reshape bool              // stepSettingsParse stands behind a Close of its name
+	reparse bool              // and so does stepParse
 
 	rows   *pgconn.ResultReader // of stepText
 	parsed *pgconn.StatementDescription
@@ -82,17 +84,22 @@ type flight struct {
 
 // launch writes steps. who may be nil where no step is stepSettings, msg where none is stepText or stepParse.
 func (c *conn) launch(ctx context.Context, who *principal, steps []step, msg *message) *flight {
-	f := &flight{conn: c, who: who, steps: steps, reshape: c.epoch > 0, reparse: msg != nil && msg.reparse}
+	f := &flight{conn: c, who: who, steps: steps, reparse: msg != nil && msg.reparse}
 	var values [][]byte
 	if slices.Contains(steps, stepClean) {
 		f.clean = c.cleaning()
 	}
 	if slices.Contains(steps, stepSettings) {
 		f.shape, values = c.settings(who)
-		if parsed, known := c.shapes[f.shape]; c.named && !(known && parsed == c.epoch) {
-			f.steps = slices.Insert(slices.Clone(f.steps), slices.Index(f.steps, stepSettings), stepSettingsParse)
+		if c.named {
+			f.set = c.setting(f.shape)
+			if f.set.epoch != c.epoch {
+				f.reshape = c.epoch > 0
+				f.steps = slices.Insert(slices.Clone(f.steps), slices.Index(f.steps, stepSettings), stepSettingsParse)
+			}
 		}
 	}
+	f.epoch = c.epoch
 	if len(c.closing) > 0 {
 		f.closing = min(len(c.closing), maxClosing)
 		if f.has(stepClean) {
@@ -118,10 +125,10 @@ func (f *flight) sendBatch(ctx context.Context, values [][]byte, msg *message) {
 				batch.ExecParams(sql, nil, nil, nil, nil)
 			}
 		case stepSettings:
-			if f.conn.named {
-				batch.ExecStatement(f.shape.sd, values, nil, nil)
+			if f.set != nil {
+				batch.ExecStatement(f.set.sd, values, nil, nil)
 			} else {
-				batch.ExecParams(f.shape.sql, values, f.shape.sd.ParamOIDs, nil, nil)
+				batch.ExecParams(f.shape.sql, values, f.shape.oids, nil, nil)
 			}
 		case stepText:
 			if msg.sd != nil && msg.sd.Name != "" {
@@ -131,7 +138,7 @@ func (f *flight) sendBatch(ctx context.Context, values [][]byte, msg *message) {
 			}
 		case stepRestore:
 			shape, values := f.conn.settings(f.conn.tx.who)
-			batch.ExecParams(shape.sql, values, shape.sd.ParamOIDs, nil, nil)
+			batch.ExecParams(shape.sql, values, shape.oids, nil, nil)
 		case stepSync:
 		default:
 			batch.ExecParams(stepSQL[s], nil, nil, nil, nil)
@@ -160,14 +167,14 @@ func (f *flight) sendPipeline(ctx context.Context, values [][]byte, msg *message
 			}
 		case stepSettingsParse:
 			if f.reshape {
-				p.SendDeallocate(f.shape.sd.Name)
+				p.SendDeallocate(f.set.sd.Name)
 			}
-			p.SendPrepare(f.shape.sd.Name, f.shape.sql, f.shape.sd.ParamOIDs)
+			p.SendPrepare(f.set.sd.Name, f.shape.sql, f.shape.oids)
 		case stepSettings:
-			if c.named {
-				p.SendQueryStatement(f.shape.sd, values, nil, nil)
+			if f.set != nil {
+				p.SendQueryStatement(f.set.sd, values, nil, nil)
 			} else {
-				p.SendQueryParams(f.shape.sql, values, f.shape.sd.ParamOIDs, nil, nil)
+				p.SendQueryParams(f.shape.sql, values, f.shape.oids, nil, nil)
 			}
 		case stepParse:
 			if f.reparse {
@@ -182,7 +189,7 @@ func (f *flight) sendPipeline(ctx context.Context, values [][]byte, msg *message
 			}
 		case stepRestore:
 			shape, values := c.settings(c.tx.who)
-			p.SendQueryParams(shape.sql, values, shape.sd.ParamOIDs, nil, nil)
+			p.SendQueryParams(shape.sql, values, shape.oids, nil, nil)
 		case stepSync:
 			p.SendPipelineSync()
 		default:
@@ -301,7 +308,7 @@ func (f *flight) nextPipeline(s step) {
 			case stepParse:
 				f.parsed = result
 			case stepSettingsParse:
-				f.conn.shapes[f.shape] = f.conn.epoch
+				f.set.epoch = f.epoch
 			}
 		case *pgconn.ResultReader:
 			if s == stepText {

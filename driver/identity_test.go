@@ -23,6 +23,7 @@ type identityWorld struct {
 	t     *testing.T
 	db    *pganontest.DB
 	proxy *pganontest.Proxy
+	owner *sql.DB // plain pgx as the database's owner
 
 	login      string
 	tenant     string // the role of ordinary identities
@@ -40,6 +41,11 @@ func newIdentityWorld(t *testing.T) *identityWorld {
 	w.other = db.Role("other")
 	w.masked = db.Role("masked")
 	w.notGranted = db.Role("notgranted")
+	var err error
+	w.owner, err = sql.Open("pgx", db.DSN())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = w.owner.Close() })
+	w.owner.SetMaxOpenConns(1)
 	w.exec(`
 grant {tenant}, {other}, {masked} to {login};
 comment on role {masked} is 'analysts; pganon:"masked"';
@@ -77,7 +83,12 @@ func (w *identityWorld) sql(text string) string {
 		"{notgranted}", w.notGranted, "{db}", w.db.Name()).Replace(text)
 }
 
-func (w *identityWorld) exec(text string) { w.t.Helper(); w.db.Exec(w.sql(text)) }
+// exec runs text as the database's owner.
+func (w *identityWorld) exec(text string) {
+	w.t.Helper()
+	_, err := w.owner.Exec(w.sql(text))
+	require.NoError(w.t, err)
+}
 
 // as is a context of an identity in role with a tenant.
 func (w *identityWorld) as(role, tenant string) context.Context {

@@ -370,7 +370,7 @@ func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, er
 
 func (br *pinnedBatch) set(who *principal) {
 	shape, values := br.tx.conn.settings(who)
-	br.pipeline.SendQueryParams(shape.sql, values, shape.sd.ParamOIDs, nil, nil)
+	br.pipeline.SendQueryParams(shape.sql, values, shape.oids, nil, nil)
 }
 
 // next goes to the result of the next query.

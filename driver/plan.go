@@ -50,6 +50,8 @@ type situation struct {
 	readOnly bool // a masked role that may not write
 	// nobody is true for transaction control whose context says nothing.
 	nobody bool
+	// unsettles is true for a text that may change the role or a setting itself: what its commit fires must not see that.
+	unsettles bool
 
 	leftovers  bool // another identity left something on the session
 	plans      bool // plans of another role may be on the session
@@ -65,8 +67,9 @@ var (
 	planSavepoint      = []step{stepSavepoint, stepSettings, stepText, stepRelease, stepSync}
 	planParse          = []step{stepSettings, stepParse, stepSync}
 	planParseSavepoint = []step{stepSavepoint, stepSettings, stepParse, stepRelease, stepSync}
-	planBlock          = []step{stepBegin, stepSettings, stepText, stepSync, stepCommit, stepSync}
-	planBlockReadOnly  = []step{stepBeginReadOnly, stepSettings, stepText, stepSync, stepCommit, stepSync}
+	planUnsettling     = []step{stepSettings, stepText, stepSettings, stepSync}
+	planBlock          = []step{stepBegin, stepSettings, stepText, stepSettings, stepSync, stepCommit, stepSync}
+	planBlockReadOnly  = []step{stepBeginReadOnly, stepSettings, stepText, stepSettings, stepSync, stepCommit, stepSync}
 	planPin            = []step{stepSettings, stepSync}
 	planClean          = []step{stepClean, stepSync}
 	planAlone          = []step{stepLogin, stepSync, stepText, stepSync}
@@ -100,6 +103,8 @@ func plan(s situation) ([]step, error) {
 		return prefixed(s, planBlock, 1), nil
 	case s.status == 'T' && s.readOnly && !s.txReadOnly && s.kind != kindCommit:
 		return prefixed(s, planSavepoint, 1), nil
+	case s.status == 'I' && s.unsettles && !s.login:
+		return prefixed(s, planUnsettling, 0), nil
 	}
 	return prefixed(s, planSettings, 0), nil
 }

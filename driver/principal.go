@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -53,7 +54,8 @@ type compiled struct {
 type shape struct {
 	sql   string
 	names []string
-	sd    *pgconn.StatementDescription
+	oids  []uint32
+	hash  string
 }
 
 // newShape returns the statement that sets names, in their order.
@@ -64,17 +66,11 @@ func newShape(names []string) *shape {
 	for i := range oids {
 		oids[i] = pgtype.TextOID
 	}
-	return &shape{
-		sql:   sql,
-		names: names,
-		sd: &pgconn.StatementDescription{
-			Name:      ownNames + "set_" + hex.EncodeToString(sum[:16]),
-			SQL:       sql,
-			ParamOIDs: oids,
-			Fields:    []pgconn.FieldDescription{{Name: "num_nulls", DataTypeOID: pgtype.Int4OID, DataTypeSize: 4, TypeModifier: -1}},
-		},
-	}
+	return &shape{sql: sql, names: names, oids: oids, hash: hex.EncodeToString(sum[:8])}
 }
+
+// settingsFields is what every settings statement returns.
+var settingsFields = []pgconn.FieldDescription{{Name: "num_nulls", DataTypeOID: pgtype.Int4OID, DataTypeSize: 4, TypeModifier: -1}}
 
 // literal is the settings statement with its values in it, for a text of several commands. The caller has made sure of
 // standard_conforming_strings.
@@ -115,6 +111,7 @@ type principals struct {
 	// names are the custom settings that any identity of this connector has used; they only ever become more.
 	names  atomic.Pointer[[]string]
 	shapes sync.Map // names joined by NUL → *shape
+	tags   sync.Map // role → tag
 
 	noIdentity atomic.Pointer[memo] // of statements whose context says nothing
 }
@@ -254,19 +251,38 @@ func (ps *principals) make(ctx context.Context, s *scope.Scope, cat *catalog) (*
 		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, err)
 	}
 	p.seal()
+	p.tag = ps.tag(p.role)
 	return p, nil
 }
 
-// seal derives the key and the tag once all else is known.
+// seal derives the key once all else is known: every part behind its length, so that no two principals that differ are alike.
 func (p *principal) seal() {
-	var key strings.Builder
-	fmt.Fprintf(&key, "%q %t %t", p.role, p.login, p.readOnly)
-	for _, s := range slices.Concat(p.custom, p.local) {
-		fmt.Fprintf(&key, " %s=%q", s.Name, s.Value)
+	key := make([]byte, 0, 128)
+	part := func(s string) {
+		key = binary.AppendUvarint(key, uint64(len(s)))
+		key = append(key, s...)
 	}
-	p.key = key.String()
-	sum := sha256.Sum256([]byte("pganon role " + p.role))
-	p.tag = hex.EncodeToString(sum[:8])
+	part(p.role)
+	key = strconv.AppendBool(key, p.login)
+	key = strconv.AppendBool(key, p.readOnly)
+	for _, list := range [2][]guc.Setting{p.custom, p.local} {
+		for _, s := range list {
+			part(s.Name)
+			part(s.Value)
+		}
+	}
+	p.key = string(key)
+}
+
+// tag stands for a role in the texts of statements.
+func (ps *principals) tag(role string) string {
+	if tag, ok := ps.tags.Load(role); ok {
+		return tag.(string)
+	}
+	sum := sha256.Sum256([]byte("pganon role " + role))
+	tag := hex.EncodeToString(sum[:8])
+	ps.tags.Store(role, tag)
+	return tag
 }
 
 // resolve fills the role of an identity and returns its settings.
@@ -340,6 +356,10 @@ func (ps *principals) claims(p *principal, settings []guc.Setting) (string, erro
 
 // remember adds the names of custom settings to those that every other principal blanks.
 func (ps *principals) remember(custom []guc.Setting) error {
+	known := *ps.names.Load()
+	if !slices.ContainsFunc(custom, func(s guc.Setting) bool { return !slices.Contains(known, s.Name) }) {
+		return nil
+	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	names := *ps.names.Load()
@@ -381,30 +401,31 @@ func (ps *principals) settings(p *principal, resets []guc.Setting) (*shape, [][]
 }
 
 func (ps *principals) compile(p *principal, names *[]string) *compiled {
-	list := []guc.Setting{{Name: "role", Value: "none"}}
-	if p.role != "" {
-		list[0].Value = p.role
+	n := 2 + len(*names) + len(p.local)
+	all, values := make([]string, 0, n), make([][]byte, 0, n)
+	add := func(name, value string) {
+		all, values = append(all, name), append(values, []byte(value))
+	}
+	if p.role == "" {
+		add("role", "none")
+	} else {
+		add("role", p.role)
 	}
 	if p.readOnly {
-		list = append(list, guc.Setting{Name: "transaction_read_only", Value: "on"})
+		add("transaction_read_only", "on")
 	}
 	// In the names' own order, so that all principals of one kind share a statement.
 	for _, name := range *names {
-		setting := guc.Setting{Name: name}
+		value := ""
 		if i := slices.IndexFunc(p.custom, func(s guc.Setting) bool { return s.Name == name }); i >= 0 {
-			setting.Value = p.custom[i].Value
+			value = p.custom[i].Value
 		}
-		list = append(list, setting)
+		add(name, value)
 	}
-	list = append(list, p.local...)
-	c := &compiled{names: names}
-	all := make([]string, len(list))
-	for i, s := range list {
-		all[i] = s.Name
-		c.values = append(c.values, []byte(s.Value))
+	for _, s := range p.local {
+		add(s.Name, s.Value)
 	}
-	c.shape = ps.shape(all)
-	return c
+	return &compiled{names: names, shape: ps.shape(all), values: values}
 }
 
 func (ps *principals) shape(names []string) *shape {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,7 +23,7 @@ type part struct {
 }
 
 var (
-	errStrings = errors.New("pganon: run statement: several commands in one text need standard_conforming_strings=on and client_encoding=UTF8")
+	errStrings = errors.New("pganon: run statement: several commands in one text, and simple_protocol, need standard_conforming_strings=on and client_encoding=UTF8")
 	errControl = errors.New("pganon: run statement: under a masked role in a writable transaction a text of several commands may hold no transaction control")
 )
 
@@ -36,7 +37,14 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 	if err != nil {
 		return fmt.Errorf("pganon: run statement: split text: %w", err)
 	}
-	query, parts, err := c.severalQuery(cl, s, commands)
+	texts := make([]*text, len(commands))
+	for i, command := range commands {
+		texts[i] = readText(cl.sql[command.Start:command.End])
+		if texts[i].ours && cl.named() {
+			return errOurs
+		}
+	}
+	query, parts, err := c.severalQuery(cl, s, commands, texts)
 	if err != nil {
 		return err
 	}
@@ -52,11 +60,10 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 		}
 	}
 	err = mrr.Close()
-	for _, command := range commands {
-		c.leave(commandText(command.Command), cl.who.key)
+	for _, t := range texts {
+		c.leave(t, cl.who.key)
+		c.distrust(t, cl.who)
 	}
-	c.leave(cl.text, cl.who.key)
-	c.distrust(cl.text, cl.who)
 	c.lastKey = cl.who.key
 	if c.plans != cl.who.role {
 		c.plans = mixed
@@ -76,7 +83,7 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 }
 
 // severalQuery builds the Query and says what its commands are.
-func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement) (string, []part, error) {
+func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement, texts []*text) (string, []part, error) {
 	shape, values := c.settings(cl.who)
 	settings := shape.literal(values)
 	var query strings.Builder
@@ -94,8 +101,8 @@ func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement) 
 		ours(stepDiscardPlans, stepSQL[stepDiscardPlans])
 	}
 	failed := s.status == 'E'
-	for _, command := range commands {
-		t := commandText(command.Command)
+	for i, command := range commands {
+		t := texts[i]
 		switch {
 		case t.copyIn:
 			return "", nil, errCopy
@@ -114,6 +121,10 @@ func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement) 
 	}
 	if savepoint {
 		ours(stepRelease, stepSQL[stepRelease])
+	}
+	// What the implicit commit at the end fires must not see what the last command did to the role.
+	if last := texts[len(texts)-1]; s.status == 'I' && last.kind != kindBegin && last.kind != kindCommit {
+		ours(stepSettings, settings)
 	}
 	if cl.pinned != nil {
 		shape, values := c.settings(c.tx.who)
@@ -152,37 +163,43 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 	if err != nil {
 		return err
 	}
+	if c.pg.ParameterStatus("standard_conforming_strings") != "on" || c.pg.ParameterStatus("client_encoding") != "UTF8" {
+		return errStrings
+	}
 	if cl.who == nil || s.kind == kindAlone || s.kind == kindBlock && s.login || s.status == 'E' || !slices.Contains(steps, stepSettings) {
 		return c.simpleBare(ctx, cl)
 	}
 	var batch pgx.Batch
-	before, after := 0, 0
+	before, after, prefix := 0, 0, 0
+	ours := func(sql string) {
+		batch.Queue(sql)
+		if batch.Len() > before+1 {
+			after++
+			return
+		}
+		before++
+		prefix += utf8.RuneCountInString(sql) + len("\n;")
+	}
 	for _, st := range steps {
 		switch st {
 		case stepSettings:
 			shape, values := c.settings(cl.who)
-			batch.Queue(shape.sql, textArgs(values)...)
-			before++
-		case stepDiscardPlans, stepSavepoint:
-			batch.Queue(stepSQL[st])
-			before++
+			ours(shape.literal(values))
+		case stepDiscardPlans, stepSavepoint, stepRelease:
+			ours(stepSQL[st])
 		case stepText:
 			batch.Queue(cl.sql, cl.args...)
-		case stepRelease:
-			batch.Queue(stepSQL[st])
-			after++
 		}
 	}
 	if cl.pinned != nil {
 		shape, values := c.settings(c.tx.who)
-		batch.Queue(shape.sql, textArgs(values)...)
-		after++
+		ours(shape.literal(values))
 	}
 	br := c.pgx.SendBatch(quiet(ctx), &batch)
 	for range before {
 		if _, err := br.Exec(); err != nil {
 			_ = br.Close()
-			return c.simpleLanded(cl, stepSettings, err)
+			return c.simpleLanded(cl, stepSettings, err, prefix)
 		}
 	}
 	finish := func(tag pgconn.CommandTag, err error) error {
@@ -194,7 +211,7 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 		if closeErr := br.Close(); err == nil {
 			err = closeErr
 		}
-		return c.simpleLanded(cl, stepText, err)
+		return c.simpleLanded(cl, stepText, err, prefix)
 	}
 	if !cl.wantRows {
 		cl.tag, err = br.Exec()
@@ -208,30 +225,23 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 	return nil
 }
 
-func textArgs(values [][]byte) []any {
-	args := make([]any, len(values))
-	for i, v := range values {
-		args[i] = string(v)
-	}
-	return args
-}
-
 // simpleBare sends a text that nothing may stand before.
 func (c *conn) simpleBare(ctx context.Context, cl *call) error {
 	if !cl.wantRows {
 		var err error
 		cl.tag, err = c.pgx.Exec(quiet(ctx), cl.sql, cl.args...)
-		return c.simpleLanded(cl, stepText, err)
+		return c.simpleLanded(cl, stepText, err, 0)
 	}
 	pgxRows, err := c.pgx.Query(quiet(ctx), cl.sql, cl.args...)
 	if err != nil {
-		return c.simpleLanded(cl, stepText, err)
+		return c.simpleLanded(cl, stepText, err, 0)
 	}
-	cl.rows = &rows{conn: c, plain: pgxRows, finish: func(_ pgconn.CommandTag, err error) error { return c.simpleLanded(cl, stepText, err) }}
+	cl.rows = &rows{conn: c, plain: pgxRows, finish: func(_ pgconn.CommandTag, err error) error { return c.simpleLanded(cl, stepText, err, 0) }}
 	return nil
 }
 
-func (c *conn) simpleLanded(cl *call, at step, err error) error {
+// simpleLanded takes stock after a Query, in which prefix characters stood before the statement.
+func (c *conn) simpleLanded(cl *call, at step, err error, prefix int) error {
 	key := mixed
 	if cl.who != nil {
 		key = cl.who.key
@@ -245,8 +255,8 @@ func (c *conn) simpleLanded(cl *call, at step, err error) error {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Position > 0 {
 		local := *pgErr
-		local.Position = 0 // it counts from the start of what pgx has quoted
-		at, err = stepText, &local
+		local.Position = max(0, local.Position-int32(prefix))
+		at, err = stepText, &local // settings have no position
 	}
 	return stepError(at, cl.who, err)
 }

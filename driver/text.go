@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pganon/pganon/internal/sqllex"
@@ -50,9 +51,9 @@ func readText(sql string) *text {
 	t := commandText(command)
 	lower := strings.ToLower(sql)
 	t.leaves = t.leaves || leavesUnseen(lower)
-	t.ours = t.ours || strings.Contains(lower, ownNames) && (strings.Contains(lower, "execute") || strings.Contains(lower, "prepare") || strings.Contains(lower, "deallocate"))
-	t.routine = command.Verb == "create" && (strings.Contains(lower, "function") || strings.Contains(lower, "procedure")) || count != sqllex.One && strings.Contains(lower, "create")
-	t.dynamic = t.dynamic || count != sqllex.One && (strings.Contains(lower, "do") || strings.Contains(lower, "call"))
+	t.ours = t.ours || strings.Contains(lower, ownNames) && containsAny(lower, "execute", "prepare", "deallocate")
+	t.routine = command.Verb == "create" && (strings.Contains(lower, "function") || strings.Contains(lower, "procedure")) ||
+		(command.Class == sqllex.Do || command.Class == sqllex.Unknown) && containsAny(lower, "create", "execute", `\`, "u&")
 	switch count {
 	case sqllex.Several:
 		t.several = true
@@ -101,10 +102,9 @@ func commandText(command sqllex.Command) *text {
 // leavesUnseen looks for the functions and clauses that leave something on the session while the command is an ordinary
 // query. It may say so of a text that only has such a word in it.
 func leavesUnseen(lower string) bool {
-	for _, word := range []string{"advisory", "set_config", "temp", "dblink", "setseed"} {
-		if strings.Contains(lower, word) {
-			return true
-		}
-	}
-	return false
+	return containsAny(lower, "advisory", "set_config", "temp", "dblink", "setseed")
+}
+
+func containsAny(s string, words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(s, word) })
 }
