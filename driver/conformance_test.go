@@ -139,7 +139,7 @@ type env struct {
 	call    *execMode // given with each call
 	db      *sql.DB   // one connection
 	ctx     context.Context
-	opened  atomic.Int64 // connections
+	opened  atomic.Int64   // connections
 	ends    []func() error // of what the case has opened
 	log     []observation
 	labels  map[string]bool
@@ -513,11 +513,17 @@ func class(err error) printed {
 // observe runs a case in a variant and returns what it saw.
 func observe(t *testing.T, s *site, c conformanceCase, v variant, mode execMode, call *execMode) []observation {
 	e := &env{T: t, site: s, variant: v, mode: mode, call: call, labels: map[string]bool{}}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	e.ctx = e.scoped(ctx)
 	defer e.end()
 	e.db = e.open(options{})
+	began := time.Now()
+	defer func() {
+		if d := time.Since(began); d > time.Second {
+			println("SLOW", t.Name(), d.String())
+		}
+	}()
 	own := e.ends
 	e.ends = nil
 	c.run(e)
@@ -576,7 +582,7 @@ func TestConformance(t *testing.T) {
 			if call.dsn == mode.dsn {
 				mode = execModes[3]
 			}
-			t.Run(mode.dsn+" per call "+call.dsn, func(t *testing.T) {
+			t.Run("call "+call.dsn, func(t *testing.T) {
 				t.Parallel()
 				runConformance(t, mode, &call)
 			})

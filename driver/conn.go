@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -41,6 +42,7 @@ type conn struct {
 	// An identity's SQL can DEALLOCATE a statement of ours and PREPARE another under its name. Where that may have
 	// happened a new epoch begins: each name is closed and parsed again, in the write that uses it next.
 	epoch     int
+	sent      settingsBatch
 	unseen    bool // there may be prepared statements that we have not seen
 	pgxForgot bool // the statements of pgx's own cache are gone
 
@@ -132,11 +134,20 @@ func values(named []driver.NamedValue) []any {
 
 // retryable turns an error that came before anything was sent into the one on which database/sql tries again.
 func (c *conn) retryable(err error) error {
-	if errors.Is(err, errUnsent) || pgconn.SafeToRetry(err) {
+	switch {
+	case errors.Is(err, errUnsent):
+		return driver.ErrBadConn
+	case errors.Is(err, pgconn.ErrConnClosed):
+		// The call began on an open connection, so it was lost on the way and the statement may have committed. pgx
+		// says of this error that it is safe to retry, which it is only where the connection was closed before.
+		return errLost
+	case pgconn.SafeToRetry(err):
 		return driver.ErrBadConn
 	}
 	return err
 }
+
+var errLost = fmt.Errorf("pganon: connection lost while a statement ran, which may have succeeded: %w", io.ErrUnexpectedEOF)
 
 // A call is one statement on its way.
 type call struct {
@@ -211,13 +222,14 @@ func (c *conn) run(ctx context.Context, cl *call) error {
 		c.connector.logStatement(ctx, cl, err)
 		return err
 	}
-	finish := cl.rows.finish
-	cl.rows.finish = func(tag pgconn.CommandTag, err error) error {
-		err = finish(tag, err)
-		cl.tag = tag
-		c.connector.tracer.end(traced, c.pgx, tag, err)
-		c.connector.logStatement(ctx, cl, err)
-		return err
+	if finish := cl.rows.finish; c.connector.watched() {
+		cl.rows.finish = func(tag pgconn.CommandTag, err error) error {
+			err = finish(tag, err)
+			cl.tag = tag
+			c.connector.tracer.end(traced, c.pgx, tag, err)
+			c.connector.logStatement(ctx, cl, err)
+			return err
+		}
 	}
 	if err := cl.rows.start(); err != nil {
 		cl.rows = nil

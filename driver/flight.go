@@ -85,6 +85,10 @@ type flight struct {
 // launch writes steps. who may be nil where no step is stepSettings, msg where none is stepText or stepParse.
 func (c *conn) launch(ctx context.Context, who *principal, steps []step, msg *message) *flight {
 	f := &flight{conn: c, who: who, steps: steps, reparse: msg != nil && msg.reparse}
+	if c.pg.IsBusy() { // rows are open: as on pgx's stdlib
+		f.err, f.done = errUnsent, true
+		return f
+	}
 	var values [][]byte
 	if slices.Contains(steps, stepClean) {
 		f.clean = c.cleaning()
@@ -118,7 +122,11 @@ func (c *conn) launch(ctx context.Context, who *principal, steps []step, msg *me
 
 func (f *flight) sendBatch(ctx context.Context, values [][]byte, msg *message) {
 	var batch pgconn.Batch
-	for _, s := range f.steps {
+	steps := f.steps
+	if steps[0] == stepSettings && f.set != nil {
+		batch, steps = f.conn.sent.of(f.set.sd, values), steps[1:]
+	}
+	for _, s := range steps {
 		switch s {
 		case stepClean:
 			for _, sql := range f.clean {
@@ -149,6 +157,21 @@ func (f *flight) sendBatch(ctx context.Context, values [][]byte, msg *message) {
 	if f.conn.pg.IsClosed() && ctx.Err() == nil {
 		f.unsent()
 	}
+}
+
+// settingsBatch is the beginning of a batch, the settings that went out last as they go on the wire. What is put behind
+// them may use the same spare room each time: a batch has been written, and read, before the connection begins the next.
+type settingsBatch struct {
+	values *[]byte
+	batch  pgconn.Batch
+}
+
+func (sb *settingsBatch) of(sd *pgconn.StatementDescription, values [][]byte) pgconn.Batch {
+	if sb.values != &values[0] {
+		sb.values, sb.batch = &values[0], pgconn.Batch{}
+		sb.batch.ExecStatement(sd, values, nil, nil)
+	}
+	return sb.batch
 }
 
 func (f *flight) sendPipeline(ctx context.Context, values [][]byte, msg *message) {

@@ -10,6 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// watched says whether anybody wants to know of every statement.
+func (c *connector) watched() bool { return c.tracer.user != nil || c.cfg.Log == logDebug }
+
 // logStatement says what a statement ran as, where Config.Log asks for it. Never a value, and nothing of the text but its
 // first keyword: literals are values too.
 func (c *connector) logStatement(ctx context.Context, cl *call, err error) {

@@ -232,13 +232,30 @@ type stress struct {
 	handle  *sql.DB
 	stmts   []*sql.Stmt
 	started time.Time
+	ops     []stressOp
+	shakes  []string
+	cancels bool // contexts end at random
 
 	nonces, checked, refused, tolerated, cancelled, wrong, left atomic.Int64
 
 	mu     sync.Mutex
 	acked  map[int64]string // audited writes that were reported as done
 	errors map[string]int
-	ops    map[string]int64
+	done   map[string]int64 // operations that ended well
+}
+
+func newStress(t *testing.T, w *stressWorld, handle *sql.DB) *stress {
+	return &stress{t: t, world: w, handle: handle, ops: stressOps, shakes: append(slices.Clone(stressShakes), stressSessionShakes...), cancels: true,
+		acked: map[int64]string{}, errors: map[string]int{}, done: map[string]int64{}}
+}
+
+// prepare makes the statements that all goroutines share.
+func (s *stress) prepare() {
+	for i, text := range stressTexts[:4] {
+		stmt, err := s.handle.PrepareContext(s.world.ids[i].in(s.t.Context()), text)
+		require.NoError(s.t, err)
+		s.stmts = append(s.stmts, stmt)
+	}
 }
 
 func runStress(t *testing.T, mode string, duration time.Duration) {
@@ -253,12 +270,8 @@ func runStress(t *testing.T, mode string, duration time.Duration) {
 	const connections, goroutines = 4, 64
 	handle.SetMaxOpenConns(connections)
 	handle.SetMaxIdleConns(connections)
-	s := &stress{t: t, world: w, handle: handle, acked: map[int64]string{}, errors: map[string]int{}, ops: map[string]int64{}}
-	for i, text := range stressTexts[:4] {
-		stmt, err := handle.PrepareContext(w.ids[i].in(t.Context()), text)
-		require.NoError(t, err)
-		s.stmts = append(s.stmts, stmt)
-	}
+	s := newStress(t, w, handle)
+	s.prepare()
 
 	seed := rand.Uint64()
 	t.Logf("seed %d, mode %s, %s", seed, mode, duration)
@@ -309,14 +322,14 @@ func runStress(t *testing.T, mode string, duration time.Duration) {
 		"%d calls ended by their context, %d by chaos; %d backends killed or cancelled, %d cuts; wrong: %d",
 		mode, during, took.Round(time.Millisecond), float64(during)/took.Seconds(), audited, len(s.acked), s.refused.Load(), s.left.Load(),
 		s.cancelled.Load(), s.tolerated.Load(), killed.Load(), cuts.Load(), s.wrong.Load())
-	t.Log("operations that ended well:", s.ops)
+	t.Log("operations that ended well:", s.done)
 	t.Log("errors:", s.errors)
 	require.Zero(t, s.wrong.Load(), "statements under a wrong identity, or with a wrong result")
-	require.Greater(t, during, int64(duration.Seconds()*50), "too few statements to say anything")
+	require.Greater(t, during, int64(duration.Seconds()*20), "too few statements to say anything")
 	require.Positive(t, killed.Load())
 	require.Positive(t, s.cancelled.Load())
 	for _, op := range stressOps {
-		require.Positive(t, s.ops[op.name], "operation %s has never ended well", op.name)
+		require.Positive(t, s.done[op.name], "operation %s has never ended well", op.name)
 	}
 
 	deadline := time.Now().Add(20 * time.Second) // pgx gives a connection that it closes behind the caller's back up to 15
@@ -369,7 +382,7 @@ func (s *stress) kill(ctx context.Context, rnd *rand.Rand, killed *atomic.Int64)
 	}
 }
 
-// audit reads what the writes have left behind: each was made by whom it says, and no more than once.
+// audit waits for the backends to end and calls auditRows.
 func (s *stress) audit() int {
 	ctx := context.Background()
 	admin, err := pgx.Connect(ctx, s.world.db.DSN())
@@ -381,6 +394,15 @@ func (s *stress) audit() int {
 		err := admin.QueryRow(ctx, "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'stress'").Scan(&n)
 		return err == nil && n == 0
 	}, 30*time.Second, 20*time.Millisecond, "backends outlive the pool")
+	return s.auditRows()
+}
+
+// auditRows reads what the writes have left behind: each was made by whom it says, and no more than once.
+func (s *stress) auditRows() int {
+	ctx := context.Background()
+	admin, err := pgx.Connect(ctx, s.world.db.DSN())
+	require.NoError(s.t, err)
+	defer admin.Close(ctx)
 	rows, err := admin.Query(ctx, "select nonce, via, expected, actual from stress_audit")
 	require.NoError(s.t, err)
 	seen := map[string]int{}
@@ -427,12 +449,10 @@ type stressOp struct {
 	run    func(*stress, context.Context, *stressIdentity, *rand.Rand) error
 }
 
-var (
-	stressOps    []stressOp
-	stressWeight int
-)
+// stressOps are the operations of a run, with the weight of their chance.
+var stressOps []stressOp
 
-func init() {
+func init() { // the operations refer to stressOps
 	stressOps = []stressOp{
 		{"query", 30, (*stress).opQuery},
 		{"stmt", 12, (*stress).opStmt},
@@ -447,9 +467,6 @@ func init() {
 		{"leftovers", 6, (*stress).opLeftovers},
 		{"error", 3, (*stress).opError},
 	}
-	for _, op := range stressOps {
-		stressWeight += op.weight
-	}
 }
 
 // step runs one random operation as a random identity, with a context that may end at any moment of it.
@@ -457,7 +474,7 @@ func (s *stress) step(rnd *rand.Rand) {
 	id := s.world.ids[rnd.IntN(len(s.world.ids))]
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if rnd.IntN(6) == 0 {
+	if s.cancels && rnd.IntN(6) == 0 {
 		after := time.Duration(rnd.ExpFloat64() * float64(5*time.Millisecond))
 		if rnd.IntN(2) == 0 {
 			timer := time.AfterFunc(after, cancel)
@@ -467,9 +484,13 @@ func (s *stress) step(rnd *rand.Rand) {
 			defer cancel()
 		}
 	}
-	at := rnd.IntN(stressWeight)
+	weight := 0
+	for _, op := range s.ops {
+		weight += op.weight
+	}
+	at := rnd.IntN(weight)
 	var op stressOp
-	for _, op = range stressOps {
+	for _, op = range s.ops {
 		if at -= op.weight; at < 0 {
 			break
 		}
@@ -478,7 +499,7 @@ func (s *stress) step(rnd *rand.Rand) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.ops[op.name]++
+		s.done[op.name]++
 		return
 	}
 	kind, ok := stressTolerable(err)
@@ -655,14 +676,18 @@ func (s *stress) opRows(ctx context.Context, id *stressIdentity, rnd *rand.Rand)
 	return nil
 }
 
-// stressShakes are the texts that could shake the role off, none of which ends the transaction.
+// stressShakes are the texts that could shake the identity off; none of them ends the transaction.
 var stressShakes = []string{
 	"reset role", "set role none", "set local role none", "reset all", "set session authorization default",
-	"select set_config('role', 'none', false)", "select set_config('role', 'none', true)",
+	"select set_config('role', 'none', true)", "set local rls.user_id = 'mallory'", "reset rls.user_id",
 	"with shaken as materialized (select set_config('role', 'none', true)) select * from shaken",
-	"do $$ begin perform set_config('role', 'none', false); end $$", "do $$ begin execute 'reset role'; end $$",
-	"select set_config('rls.tenant_id', 't5', false)", "set rls.tenant_id = 't6'", "set local rls.user_id = 'mallory'",
-	"select set_config('rls.region', 'elsewhere', true)", "set shop.basket = 'stolen'", "reset rls.user_id",
+	"do $$ begin execute 'reset role'; end $$", "select set_config('rls.region', 'elsewhere', true)",
+}
+
+// stressSessionShakes are those that stay on the session.
+var stressSessionShakes = []string{
+	"select set_config('role', 'none', false)", "do $$ begin perform set_config('role', 'none', false); end $$",
+	"select set_config('rls.tenant_id', 't5', false)", "set rls.tenant_id = 't6'", "set shop.basket = 'stolen'",
 }
 
 // opSeveral sends several commands in one text, every other of which tries to shake the identity off.
@@ -673,9 +698,9 @@ func (s *stress) opSeveral(ctx context.Context, id *stressIdentity, rnd *rand.Ra
 	committed := false
 	for i := range writes {
 		fmt.Fprintf(&text, "insert into stress_audit(nonce, via, expected) values (%d, 'several%d', '%s');\n", nonce, i, strings.ReplaceAll(id.who, "'", "''"))
-		switch shake := rnd.IntN(len(stressShakes) + 2); {
-		case shake < len(stressShakes):
-			fmt.Fprintf(&text, "%s;", stressShakes[shake])
+		switch shake := rnd.IntN(len(s.shakes) + 2); {
+		case shake < len(s.shakes):
+			fmt.Fprintf(&text, "%s;", s.shakes[shake])
 		case !committed:
 			text.WriteString("begin; reset role; commit;")
 			committed = true
@@ -752,7 +777,7 @@ func (s *stress) opConn(ctx context.Context, id *stressIdentity, rnd *rand.Rand)
 	defer stmt.Close()
 	for range 2 + rnd.IntN(4) {
 		if rnd.IntN(4) == 0 {
-			if _, err := conn.ExecContext(id.in(ctx), stressShakes[rnd.IntN(len(stressShakes))]); err != nil {
+			if _, err := conn.ExecContext(id.in(ctx), s.shakes[rnd.IntN(len(s.shakes))]); err != nil {
 				return err
 			}
 		}
@@ -791,7 +816,7 @@ func (s *stress) opTx(ctx context.Context, id *stressIdentity, rnd *rand.Rand) e
 		_, err := tx.ExecContext(own.in(ctx), text)
 		return err
 	}
-	shake := func() error { return exec(stressShakes[rnd.IntN(len(stressShakes))]) }
+	shake := func() error { return exec(s.shakes[rnd.IntN(len(s.shakes))]) }
 	written := map[int64]string{}
 	for range 1 + rnd.IntN(5) {
 		var err error
