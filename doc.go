@@ -18,7 +18,7 @@
 //	CREATE POLICY tenant ON patients
 //	  USING (tenant_id = nullif(current_setting('rls.tenant_id', true), ''));
 //
-// The nullif matters: a setting that was there and is gone is ”, not NULL.
+// The nullif matters: a setting that was there and is gone is the empty string, not NULL.
 //
 // Methods without a context (db.Query, db.Exec) say nothing of who is asking. They are refused with [ErrNoIdentity], as is every
 // statement whose context has no identity, unless the DSN says otherwise: pganon.anonymous=<role> runs them as that role,
