@@ -29,7 +29,9 @@ type roleOptions struct {
 	hasSearchPath    bool
 }
 
-const catalogSQL = `select r.rolname, coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), ''),
+// The session's search_path may be an identity's doing: an operator found there would run as the login role.
+const catalogSQL = `select pg_catalog.set_config('search_path', 'pg_catalog', true);
+select r.rolname, coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), ''),
 	exists (select from pg_catalog.pg_shseclabel l where l.objoid = r.oid and l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass and l.provider = 'anon' and pg_catalog.upper(l.label) like 'MASKED%'),
 	(select pg_catalog.substr(o, 13) from pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) o
 	 where s.setrole = r.oid and s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())) and o like 'search\_path=%'
@@ -47,9 +49,10 @@ func readCatalog(ctx context.Context, pg *pgconn.PgConn) (*catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pganon: read roles: %w", err)
 	}
-	if len(results) != 3 {
-		return nil, fmt.Errorf("pganon: read roles: %d results, want 3", len(results))
+	if len(results) != 4 {
+		return nil, fmt.Errorf("pganon: read roles: %d results, want 4", len(results))
 	}
+	results = results[1:]
 	cat := &catalog{readAt: time.Now(), roles: make(map[string]roleOptions), known: make(map[string]bool)}
 	for _, row := range results[0].Rows {
 		name, comment, label := string(row[0]), string(row[1]), string(row[2])

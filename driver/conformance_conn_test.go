@@ -267,9 +267,9 @@ func killedIdle(e *env) {
 			var err error
 			switch what {
 			case "query", "conn", "tx":
-				_, err = r.QueryContext(e.ctx, "select name from item where id = $1", 1)
+				rows, err = r.QueryContext(e.ctx, "select name from item where id = $1", 1)
 			case "query without arguments":
-				_, err = r.QueryContext(e.ctx, "select 1")
+				rows, err = r.QueryContext(e.ctx, "select 1")
 			case "exec":
 				_, err = r.ExecContext(e.ctx, "update item set quantity = $1", 1)
 			case "exec without arguments":
@@ -297,6 +297,8 @@ func killedIdle(e *env) {
 				for rows.Next() {
 				}
 				err = rows.Err()
+			}
+			if rows != nil {
 				_ = rows.Close()
 			}
 			e.see(label+"error", class(err))

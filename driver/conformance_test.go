@@ -143,6 +143,7 @@ type env struct {
 	ends    []func() error // of what the case has opened
 	log     []observation
 	labels  map[string]bool
+	last    time.Time
 }
 
 type observation struct{ label, text string }
@@ -166,6 +167,10 @@ func (e *env) see(label string, values ...any) {
 	}
 	require.False(e, e.labels[label], "the case notes two things under the label %q", label)
 	e.labels[label] = true
+	if d := time.Since(e.last); d > 700*time.Millisecond && !e.last.IsZero() {
+		println("SLOWSEE", e.Name(), label, d.String())
+	}
+	e.last = time.Now()
 	e.log = append(e.log, observation{label, strings.Join(texts, " ")})
 }
 
@@ -513,7 +518,7 @@ func class(err error) printed {
 // observe runs a case in a variant and returns what it saw.
 func observe(t *testing.T, s *site, c conformanceCase, v variant, mode execMode, call *execMode) []observation {
 	e := &env{T: t, site: s, variant: v, mode: mode, call: call, labels: map[string]bool{}}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	e.ctx = e.scoped(ctx)
 	defer e.end()

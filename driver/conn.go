@@ -404,7 +404,8 @@ func (c *conn) runAs(ctx context.Context, cl *call) error {
 		cl.mode = pgx.QueryExecModeExec
 	}
 	err := c.fly(ctx, cl, s)
-	if err != nil && s.status == 'I' && c.lost(err) {
+	committed := s.login && (s.kind == kindBlock || s.kind == kindAlone) // it may have, in part: never twice
+	if err != nil && s.status == 'I' && !committed && c.lost(err) {
 		c.forget()
 		err = c.fly(ctx, cl, c.situation(cl.who, cl.text))
 	}

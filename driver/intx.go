@@ -302,6 +302,8 @@ func (br *pinnedBatch) send() error {
 		}
 		all = append(all, one)
 	}
+	// A query of the batch that can exchange our statements could do so for the queries behind it.
+	trusted := !c.connector.distrusted.Load() && !slices.ContainsFunc(all, func(one batched) bool { return one.cl.text.dynamic || one.cl.text.routine })
 	// From here on nothing can fail before all of it is in the buffer: what is queued is sent.
 	br.pipeline = c.pg.StartPipeline(br.ctx)
 	for _, one := range all {
@@ -311,13 +313,14 @@ func (br *pinnedBatch) send() error {
 		switch sd := one.sd; {
 		case sd == nil:
 			br.pipeline.SendQueryParams(one.cl.sql, one.eqb.ParamValues, nil, one.eqb.ParamFormats, nil)
-		case sd.Name == "":
+		case sd.Name == "" || !trusted || one.epoch != c.epoch:
 			br.pipeline.SendQueryParams(sd.SQL, one.eqb.ParamValues, sd.ParamOIDs, one.eqb.ParamFormats, one.eqb.ResultFormats)
 		default:
 			br.pipeline.SendQueryStatement(sd, one.eqb.ParamValues, one.eqb.ParamFormats, one.eqb.ResultFormats)
 		}
 		br.calls = append(br.calls, one.cl)
 		c.leave(one.cl.text, one.cl.who.key)
+		defer c.distrust(one.cl.text, one.cl.who)
 		c.transactionIs('T', one.cl.who, true)
 	}
 	br.set(t.tx.who)
@@ -327,9 +330,10 @@ func (br *pinnedBatch) send() error {
 
 // batched is one query of a batch, ready to be sent.
 type batched struct {
-	cl  *call
-	sd  *pgconn.StatementDescription
-	eqb pgx.ExtendedQueryBuilder
+	cl    *call
+	sd    *pgconn.StatementDescription
+	epoch int // of its name
+	eqb   pgx.ExtendedQueryBuilder
 }
 
 func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, error) {
@@ -353,6 +357,8 @@ func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, er
 		return batched{}, errTxMasked
 	case cl.text.copyIn:
 		return batched{}, errCopy
+	case cl.text.ours && cl.named():
+		return batched{}, errOurs
 	}
 	d, err := c.describe(ctx, cl, s)
 	if err != nil {
@@ -360,7 +366,7 @@ func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, er
 	}
 	one := batched{cl: cl}
 	if d != nil {
-		one.sd = d.sd
+		one.sd, one.epoch = d.sd, d.epoch
 		if len(d.sd.ParamOIDs) != len(cl.args) {
 			return batched{}, fmt.Errorf("expected %d arguments, got %d", len(d.sd.ParamOIDs), len(cl.args))
 		}

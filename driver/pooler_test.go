@@ -68,8 +68,12 @@ func (p pooler) start(t *testing.T, db *pganontest.DB) string {
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+	login := "user=" + quote(server.User)
+	if server.Password != "" {
+		login += " password=" + quote(server.Password)
+	}
 	config := fmt.Sprintf(`[databases]
-pooled = host=%s port=%d dbname=%s user=%s password=%s
+pooled = host=%s port=%d dbname=%s %s
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = %s
@@ -80,7 +84,7 @@ default_pool_size = 1
 max_client_conn = 100
 server_idle_timeout = 0
 query_wait_timeout = 60
-`, quote(server.Host), server.Port, quote(server.Database), quote(server.User), quote(server.Password), port)
+`, quote(server.Host), server.Port, quote(server.Database), login, port)
 	if p.minor >= 21 {
 		config += "max_prepared_statements = 200\n"
 	}

@@ -178,7 +178,9 @@ grant usage on schema %[2]s to %[1]s; grant select on %[2]s.stress_self to %[1]s
 			masked.in = func(ctx context.Context) context.Context { return pganon.Masked(pganon.WithIdentity(ctx, who)) }
 			if i%2 == 0 {
 				masked.self = other
-				masked.in = func(ctx context.Context) context.Context { return pganon.WithIdentity(pganon.MaskedAs(ctx, other), who) }
+				masked.in = func(ctx context.Context) context.Context {
+					return pganon.WithIdentity(pganon.MaskedAs(ctx, other), who)
+				}
 			}
 			masked.who = strings.Join([]string{masked.self, who.User, who.Tenant, region, extra0, extra1, basket, timeout}, "|")
 			add(masked)
