@@ -443,7 +443,7 @@ func badConnections(e *env) {
 		var n int
 		return db.QueryRowContext(e.ctx, "select 1").Scan(&n) == nil
 	}, 5*time.Second, time.Millisecond)
-	proxy.SetLatency(2 * time.Second)
+	proxy.SetLatency(200 * time.Millisecond)
 	late, cancel := context.WithTimeout(e.ctx, 20*time.Millisecond)
 	defer cancel()
 	_, err = db.ExecContext(late, "select 1")

@@ -33,7 +33,7 @@ func preparedStatements(e *env) {
 	e.query("too many", bound{stmt}, "", 1, "x", 3)
 	e.query("none", bound{stmt}, "")
 	e.query("wrong type", bound{stmt}, "", "x", "x")
-	e.query("encode error", bound{stmt}, "", make(chan int), "x")
+	e.query("encode error", bound{stmt}, "", (chan int)(nil), "x")
 	e.query("usable after", bound{stmt}, "", 1, "x")
 	e.exec("select as exec", bound{stmt}, "", 1, "x")
 	again := e.prepare(e.db, "select $1::int + 1 as n, $2::text, 1.5::numeric")

@@ -164,7 +164,7 @@ func argumentTypes(e *env) {
 		{"text[]", []string{"a,b", `"q"`, "", "null"}}, {"text[]", []string{}}, {"text[]", []namedString{"x"}}, {"text[]", [2]string{"a", "b"}}, {"bytea[]", [][]byte{{1}, nil}}, {"uuid[]", [][16]byte{{1}}}, {"mood[]", []string{"sad"}}, {"timestamptz[]", []time.Time{moment}}, {"bool[]", []bool{true}}, {"float8[]", []float64{math.Inf(-1)}}, {"jsonb[]", []map[string]any{{"a": 1}}},
 		{"int4range", pgtype.Range[pgtype.Int4]{Lower: pgtype.Int4{Int32: 1, Valid: true}, Upper: pgtype.Int4{Int32: 5, Valid: true}, LowerType: pgtype.Inclusive, UpperType: pgtype.Exclusive, Valid: true}}, {"int4range", "[1,5)"}, {"span", "[1,2]"}, {"pair", "(1,x)"}, {"pair", []any{1, "x"}}, {"point", pgtype.Point{P: pgtype.Vec2{X: 1, Y: 2}, Valid: true}},
 		{"bit(3)", "101"}, {"money", "1.5"}, {"oid", 5}, {"oid", uint32(math.MaxUint32)}, {"regclass", "pg_class"}, {"tsvector", "a b"},
-		{"int4", make(chan int)}, {"text", func() {}}, {"int4", struct{}{}}, {"text", complex(1, 2)}, {"text", map[string]int{"a": 1}}, {"int4", errors.New("an error")},
+		{"int4", (chan int)(nil)}, {"int4", struct{}{}}, {"text", complex(1, 2)}, {"text", map[string]int{"a": 1}}, {"int4", errors.New("an error")},
 	} {
 		value := strings.ReplaceAll(fmt.Sprintf("%T", arg.value), "driver_test.", "")
 		e.query(fmt.Sprintf("%d: %s as %s", i, value, arg.typ), e.db, "select $1::"+arg.typ+" as x", arg.value)
@@ -217,8 +217,7 @@ create view seen as select i as one, t as two from typed`)
 	e.query("of a table", e.db, "select * from typed")
 	e.query("of a view", e.db, "select * from seen")
 	e.query("of expressions", e.db, "select n::numeric(4,1), n + 1, v || 'x', v::varchar(3), null as nothing, $1::numeric(3,2) from typed", 1)
-	e.query("twice the same name", e.db, `select 1 as a, 'x' as a, 2 as "A", 3 as "", 4 as "?column?", 5`)
-	e.query("of a row", e.db, "select typed from typed")
+	e.query("twice the same name", e.db, `select 1 as a, 'x' as a, 2 as "A", 4 as "?column?", 5`)
 	e.exec("a row", e.db, "insert into typed(i, t) values (1, 't')")
 	e.query("with a row", e.db, "select * from typed")
 }

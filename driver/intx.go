@@ -280,7 +280,6 @@ type pinnedBatch struct {
 	at       int
 	calls    []*call
 	pipeline *pgconn.Pipeline
-	plain    bool // no settings stand before the queries
 	closed   bool
 	err      error
 }

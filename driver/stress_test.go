@@ -237,6 +237,8 @@ type stress struct {
 	ops     []stressOp
 	shakes  []string
 	cancels bool // contexts end at random
+	// tolerate are further SQLSTATEs that operations may end with.
+	tolerate []string
 
 	nonces, checked, refused, tolerated, cancelled, wrong, left atomic.Int64
 
@@ -305,7 +307,8 @@ func runStress(t *testing.T, mode string, duration time.Duration) {
 	// The pool works as before, for every identity.
 	during := s.checked.Load()
 	require.LessOrEqual(t, handle.Stats().OpenConnections, connections)
-	require.Zero(t, handle.Stats().InUse, "connections that nobody has given back")
+	// database/sql rolls a transaction whose context has ended back behind the caller's back.
+	require.Eventually(t, func() bool { return handle.Stats().InUse == 0 }, 10*time.Second, 10*time.Millisecond, "connections that nobody has given back")
 	for _, id := range w.ids {
 		_, err := s.check(t.Context(), handle, id, stressTexts[id.index%len(stressTexts)])
 		if err != nil { // the idle connections may be the last cut's: as on plain pgx the first statement finds out
@@ -505,6 +508,7 @@ func (s *stress) step(rnd *rand.Rand) {
 		return
 	}
 	kind, ok := stressTolerable(err)
+	ok = ok || slices.Contains(s.tolerate, kind)
 	s.errors[kind]++
 	switch {
 	case !ok:
@@ -584,6 +588,9 @@ func (s *stress) opQuery(ctx context.Context, id *stressIdentity, rnd *rand.Rand
 }
 
 func (s *stress) opStmt(ctx context.Context, id *stressIdentity, rnd *rand.Rand) error {
+	if len(s.stmts) == 0 {
+		return s.opQuery(ctx, id, rnd)
+	}
 	i := rnd.IntN(len(s.stmts))
 	nonce := s.nonces.Add(1)
 	_, err := s.compare(id, nonce, stressTexts[i], s.stmts[i].QueryRowContext(id.in(ctx), nonce))
@@ -641,8 +648,8 @@ func (s *stress) opRows(ctx context.Context, id *stressIdentity, rnd *rand.Rand)
 		return s.opQuery(ctx, id, rnd)
 	}
 	nonce := s.nonces.Add(1)
-	const perRow = 300
-	rows, err := s.handle.QueryContext(id.in(ctx), "select $1::int8, stress_who(), tenant, g from stress_rows, generate_series(1, 300) g", nonce)
+	const perRow = 100
+	rows, err := s.handle.QueryContext(id.in(ctx), "select $1::int8, stress_who(), tenant, g from stress_rows, generate_series(1, 100) g", nonce)
 	if err != nil {
 		return err
 	}
@@ -860,6 +867,9 @@ func (s *stress) opTx(ctx context.Context, id *stressIdentity, rnd *rand.Rand) e
 				written[nonce] = via
 			}
 		case 5:
+			if len(s.stmts) == 0 {
+				break
+			}
 			i := rnd.IntN(len(s.stmts))
 			nonce := s.nonces.Add(1)
 			_, err = s.compare(id, nonce, stressTexts[i], tx.StmtContext(own.in(ctx), s.stmts[i]).QueryRowContext(own.in(ctx), nonce))
