@@ -163,11 +163,11 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 	if err != nil {
 		return err
 	}
-	if c.pg.ParameterStatus("standard_conforming_strings") != "on" || c.pg.ParameterStatus("client_encoding") != "UTF8" {
-		return errStrings
-	}
 	if cl.who == nil || s.kind == kindAlone || s.kind == kindBlock && s.login || s.status == 'E' || !slices.Contains(steps, stepSettings) {
 		return c.simpleBare(ctx, cl)
+	}
+	if c.pg.ParameterStatus("standard_conforming_strings") != "on" || c.pg.ParameterStatus("client_encoding") != "UTF8" {
+		return errStrings
 	}
 	var batch pgx.Batch
 	before, after, prefix := 0, 0, 0
