@@ -276,6 +276,7 @@ func TestSealOfOtherVersions(t *testing.T) {
 	refused(t, ring, sealPayload(t, append(genuine, '1'), fernet.Random), notOurs)
 	refused(t, ring, sealPayload(t, append(genuine, genuine...), fernet.Random), notOurs)
 	refused(t, ring, sealPayload(t, nil, fernet.Random), "another version")
+	refused(t, ring, sealPayload(t, payload(func(p map[string]any) { p["user"] = strings.Repeat("u", 66_000) }), fernet.Random), notOurs)
 }
 
 func FuzzOpenIdentity(f *testing.F) {

@@ -102,7 +102,7 @@ func commandText(command sqllex.Command) *text {
 // leavesUnseen looks for the functions and clauses that leave something on the session while the command is an ordinary
 // query. It may say so of a text that only has such a word in it.
 func leavesUnseen(lower string) bool {
-	return containsAny(lower, "advisory", "set_config", "temp", "dblink", "setseed")
+	return containsAny(lower, "advisory", "set_config", "temp", "dblink", "setseed", "u&\"")
 }
 
 func containsAny(s string, words ...string) bool {

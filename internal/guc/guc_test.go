@@ -123,7 +123,7 @@ func TestValidRole(t *testing.T) {
 func TestCheck(t *testing.T) {
 	many := map[string]string{}
 	for i := range guc.MaxSettings + 1 {
-		many["s"+strings.Repeat("x", i)] = "v"
+		many["s"+strings.Repeat("x", i)] = canary
 	}
 	type settings = map[string]string
 	for _, tt := range []struct {
@@ -283,6 +283,16 @@ func TestResolve(t *testing.T) {
 			assert.NoError(t, guc.Check("u", "", nil, "", tt.settings), "Check refuses nothing that can be sent")
 		})
 	}
+	for range 20 { // the order of a map is another each time
+		_, err := rules.Resolve(settings{"b ": canary, "a ": canary, "c ": canary}, nil)
+		fails(t, err, `setting "a "`)
+	}
+	many := settings{}
+	for i := range guc.MaxSettings + 1 {
+		many["s"+strings.Repeat("x", i/2)+[]string{"y", "z"}[i%2]] = canary
+	}
+	_, err = rules.Resolve(many, nil)
+	fails(t, err, "257 settings are more than 256")
 	got, err := rules.Resolve(settings{"vendor.masking": "x"}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, []guc.Setting{{"vendor.masking", "x"}}, got)

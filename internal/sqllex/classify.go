@@ -5,12 +5,13 @@ type Class uint8
 
 // The classes. "Block" is a transaction block, as BEGIN opens one; several messages before one Sync are none, but forbid the same.
 const (
-	// Unknown: the first word is none of PostgreSQL's, or what follows is not what this class of command needs to be. The command may be
-	// anything, one that commits half-way included; most likely the server finds it syntactically wrong.
+	// Unknown: the first word is none of PostgreSQL's, or what follows is not what this class of command needs to be. The command
+	// may be anything, one that commits half-way included; most likely the server finds it syntactically wrong.
 	Unknown Class = iota
 	// Empty: no command, nothing but white space, comments and semicolons.
 	Empty
-	// Query: SELECT, VALUES, TABLE, WITH, in parentheses too; INSERT, UPDATE, DELETE, MERGE; SHOW; EXPLAIN. SELECT INTO TEMP is not told from SELECT.
+	// Query: SELECT, VALUES, TABLE, WITH, in parentheses too; INSERT, UPDATE, DELETE, MERGE; SHOW; EXPLAIN. SELECT INTO TEMP is
+	// not told from SELECT.
 	Query
 	// Utility: all that is named nowhere else, such as CREATE, ALTER, GRANT, TRUNCATE, LOCK, FETCH, NOTIFY, VACUUM. Some have NoBlock.
 	Utility
@@ -43,8 +44,8 @@ const (
 	// Call: CALL. As Do.
 	Call
 
-	// Set: SET Name …, with Local or for the session. Name is a setting's name in lower case: role for SET ROLE, session_authorization, timezone,
-	// search_path for SET SCHEMA, client_encoding for SET NAMES; empty if it cannot be told.
+	// Set: SET Name …, with Local or for the session. Name is a setting's name in lower case: role for SET ROLE,
+	// session_authorization, timezone, search_path for SET SCHEMA, client_encoding for SET NAMES; empty if it cannot be told.
 	Set
 	// SetCharacteristics: SET SESSION CHARACTERISTICS AS TRANSACTION …: the defaults of later transactions; flags tell the modes.
 	SetCharacteristics
@@ -87,11 +88,12 @@ type Flags uint32
 
 // The flags. A flag that is set is certain, but for those whose comment says otherwise.
 const (
-	// NoBlock: refused inside a transaction block or a pipeline (25001), whatever the objects are: VACUUM, CREATE and DROP DATABASE and TABLESPACE, ALTER
-	// DATABASE … TABLESPACE, ALTER SYSTEM, CREATE and DROP INDEX CONCURRENTLY, REINDEX CONCURRENTLY and of a database, system or schema, CLUSTER
-	// without a table, CREATE SUBSCRIPTION and ALTER SUBSCRIPTION … PUBLICATION without WITH options that say otherwise, DETACH PARTITION CONCURRENTLY,
-	// DISCARD ALL, COMMIT and ROLLBACK PREPARED. What depends on the objects or the version is not flagged: REINDEX or CLUSTER of
-	// a partitioned table, DROP SUBSCRIPTION with a slot, ALTER TYPE … ADD VALUE before PostgreSQL 12.
+	// NoBlock: refused inside a transaction block or a pipeline (25001), whatever the objects are: VACUUM, CREATE and DROP DATABASE
+	// and TABLESPACE, ALTER DATABASE … TABLESPACE, ALTER SYSTEM, CREATE and DROP INDEX CONCURRENTLY, REINDEX CONCURRENTLY and of a
+	// database, system or schema, CLUSTER without a table, CREATE SUBSCRIPTION and ALTER SUBSCRIPTION … PUBLICATION without WITH
+	// options that say otherwise, DETACH PARTITION CONCURRENTLY, DISCARD ALL, COMMIT and ROLLBACK PREPARED. What depends on the
+	// objects or the version is not flagged: REINDEX or CLUSTER of a partitioned table, DROP SUBSCRIPTION with a slot, ALTER
+	// SUBSCRIPTION … SET (two_phase or failover), ALTER TYPE … ADD VALUE before PostgreSQL 12.
 	NoBlock Flags = 1 << iota
 	// BeforeQuery: the server may refuse it once the transaction has run a query (25001): SET TRANSACTION and SET transaction_…, unless
 	// they only make it READ ONLY.
@@ -114,7 +116,8 @@ const (
 	All
 	// Hold: DECLARE … WITH HOLD; the cursor outlives the transaction.
 	Hold
-	// Temp: CREATE TEMP …, under EXPLAIN ANALYZE too; a temporary object made otherwise (in schema pg_temp, by SELECT INTO, in a function) is not flagged.
+	// Temp: CREATE TEMP …, under EXPLAIN ANALYZE too; a temporary object made otherwise (in schema pg_temp, by SELECT INTO, in a
+	// function) is not flagged.
 	Temp
 	// FromClient: COPY … FROM STDIN.
 	FromClient
@@ -154,14 +157,14 @@ func (c Command) LeavesState() bool {
 // Classify returns what the first command of text is and how many there are, with default options; see Options.Classify.
 func Classify(text string) (Command, Count) { return Options{}.Classify(text) }
 
-// Classify returns what the first command of text is and how many commands text holds. The first is told from its first words in a time that
-// hardly depends on the length of text. The count needs all of it only where a semicolon is followed by something.
+// Classify returns what the first command of text is and how many commands text holds. The first is told from its first words (of
+// WITH, from all up to its main command). The count has to read text only where a semicolon is followed by something.
 //
-// One is certain. So a text that is sent where the server takes one command only, as Parse does, need not be counted at all.
-func (o Options) Classify(text string) (Command, Count) {
+// None, One and Several are certain. Uncertain is no danger where the server takes one command only, as Parse does: it refuses more.
+func (o Options) Classify(text string) (c Command, n Count) {
 	o.Comments = false
-	lx := o.Lexer(text)
-	c := classify(lx)
+	p := phrase{lx: o.Lexer(text)}
+	p.classify(&c)
 	if c.Class == Empty {
 		return c, None
 	}
@@ -277,17 +280,19 @@ func (p *phrase) isFalse() bool {
 	return s == "0" || foldsTo(s, "false") || foldsTo(s, "off")
 }
 
-// classify tells the first command from lx on.
-func classify(lx Lexer) Command {
-	p := phrase{lx: lx}
+// classify tells the next command; c is empty before.
+func (p *phrase) classify(c *Command) {
 	p.next()
 	for p.t.Kind == Semicolon {
 		p.next()
 	}
 	if p.t.Kind == EOF {
-		return Command{Class: Empty}
+		c.Class = Empty
+		return
 	}
-	return p.command()
+	if p.command(c); c.Class == Unknown {
+		*c = Command{}
+	}
 }
 
 // verbs are the words a command can start with.
@@ -296,7 +301,7 @@ func (p *phrase) verb() string {
 		return ""
 	}
 	var buf [10]byte
-	s := p.lx.Text(p.t)
+	s := p.lx.text[p.t.Start:p.t.End]
 	if len(s) > len(buf) {
 		return ""
 	}
@@ -434,34 +439,34 @@ func (p *phrase) query() string {
 	return ""
 }
 
-func (p *phrase) command() Command {
+func (p *phrase) command(c *Command) {
 	inParens := p.t.Kind == LeftParen
-	if v := p.query(); v != "" {
-		c := Command{Class: Query, Verb: v}
-		if v == "with" {
+	if c.Verb = p.query(); c.Verb != "" {
+		c.Class = Query
+		if c.Verb == "with" {
 			c.Inner = p.with()
 		}
-		return c
+		return
 	}
 	if inParens {
-		return Command{}
+		return
 	}
-	c := Command{Verb: p.verb()}
+	c.Verb = p.verb()
 	p.next()
 	switch c.Verb {
 	case "show", "explain":
 		c.Class = Query
 		if c.Verb == "explain" {
-			p.explain(&c)
+			p.explain(c)
 		}
 	case "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release":
-		p.transaction(&c)
+		p.transaction(c)
 	case "prepare":
-		p.prepare(&c)
+		p.prepare(c)
 	case "set":
-		p.set(&c)
+		p.set(c)
 	case "reset":
-		p.reset(&c)
+		p.reset(c)
 	case "do":
 		c.Class = Do
 	case "call":
@@ -500,23 +505,18 @@ func (p *phrase) command() Command {
 			c.Name, c.Flags = "", All
 		}
 	case "declare":
-		p.declare(&c)
+		p.declare(c)
 	case "load":
 		c.Class = Load
 	case "copy":
-		p.copy(&c)
+		p.copy(c)
 	case "":
-		return Command{}
 	default:
 		c.Class = Utility
-		if p.noBlock(&c) {
+		if p.noBlock(c) {
 			c.Flags |= NoBlock
 		}
 	}
-	if c.Class == Unknown {
-		return Command{}
-	}
-	return c
 }
 
 // with returns the verb of the main command of WITH, "" if the list of common table expressions is not as expected.

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// commands is what the table of TestClassify and the server's judgement in TestNoBlockOnServer share.
+// commands is what the table of TestClassify and the server's judgement in TestServerNoBlock share.
 var commands = []struct {
 	text  string
 	class sqllex.Class
@@ -147,7 +147,7 @@ var commands = []struct {
 	{text: `COPY BINARY s."t" (a, b) FROM stdout WITH NULL 'x'`, class: sqllex.Copy, flags: sqllex.FromClient, verb: "copy"},
 	{text: "COPY t TO STDOUT (FORMAT csv)", class: sqllex.Copy, flags: sqllex.ToClient, verb: "copy"},
 	{text: "COPY (SELECT (1) UNION VALUES (2)) TO STDIN", class: sqllex.Copy, flags: sqllex.ToClient, verb: "copy", inner: "select"},
-	{text: "COPY (DELETE FROM t RETURNING *) TO '/f'", class: sqllex.Copy, verb: "copy"},
+	{text: "COPY (DELETE FROM t RETURNING *) TO '/f'", class: sqllex.Copy, verb: "copy", inner: "delete"},
 	{text: "COPY t FROM PROGRAM 'stdin'", class: sqllex.Copy, verb: "copy"},
 	{text: `COPY t FROM "stdin"`, class: sqllex.Copy, verb: "copy"},
 	{text: "DO $$ BEGIN COMMIT; END $$", class: sqllex.Do, verb: "do"},

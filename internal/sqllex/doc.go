@@ -13,15 +13,16 @@
 // Tokens are byte ranges of the text; making one allocates nothing. What the server refuses at this level, and what its
 // versions read differently, is one last [Illegal] token that reaches to the end of the text, with a [Reason]: 1e'x' is a number
 // and an escape string before version 15 and an error since, so it is Illegal here. Where versions differ
-// and nothing can be gained from it, the newest rule holds: a vertical tab is white space (16 and later; an error before), 0x1F, 0b1,
+// and nothing can be gained from it, the newest rule holds: a vertical tab is white space (17 and later; an error before), 0x1F, 0b1,
 // 0o7 and 1_000 are numbers (16 and later; an error in 15, a number and an alias before).
 //
 // # What the caller must know
 //
-//   - Text is UTF-8 and client_encoding is UTF8. No encoding a server can have turns another character into an ASCII byte, so tokens end where
-//     the server ends them whatever server_encoding is; but with a server_encoding other than UTF8 the server may fold and
-//     truncate names in other places than [Lexer.Ident] and accept bytes that [Lexer.StringValue] refuses.
-//   - standard_conforming_strings is on. If it is off, say so in [Options]; if it is not known, do not ask.
+//   - Text is UTF-8 and client_encoding is UTF8. No encoding a server can have turns another character into an ASCII byte, so
+//     tokens end where the server ends them whatever server_encoding is; but with one other than UTF8 the server may fold and
+//     truncate names otherwise than [Lexer.Ident] and accept bytes that [Lexer.StringValue] refuses.
+//   - standard_conforming_strings is on. If it is off, say so in [Options]; if it is not known, the text cannot be read. A text
+//     that changes it changes how the next text is read, not itself.
 //   - A name is cut at 63 bytes; a server built with another NAMEDATALEN is not covered.
 //   - The server is PostgreSQL, or reads SQL exactly as it does.
 //
@@ -36,6 +37,7 @@
 // # Classifying
 //
 // [Classify] reads the first words of a text and as little more as it can: what a driver has to send around a command, whether
-// the command can run in a transaction block, what it leaves on the session. It does not check syntax, except for the commands that control transactions:
-// a driver may want to send those bare, so everything up to the semicolon must be what the grammar allows, else they are [Unknown].
+// the command can run in a transaction block, what it leaves on the session. It does not check syntax, except for the commands
+// that control transactions: a driver may want to send those bare, so everything up to the semicolon must be what the grammar
+// allows (but that any word passes for a name), else they are [Unknown].
 package sqllex

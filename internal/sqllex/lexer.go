@@ -7,6 +7,7 @@ import (
 
 const (
 	defaultMaxSplit        = 1 << 20
+	defaultMaxCommands     = 10_000
 	defaultMaxCommentDepth = 100
 
 	nameDataLen = 64 // NAMEDATALEN of a server as everybody builds it
@@ -26,15 +27,21 @@ type Options struct {
 	// MaxSplit is the length in bytes beyond which a text is not split and its commands are not counted; 0 means 1 MiB, less than 0 no limit.
 	// Lexing and telling the first command of a text have no limit: their time is linear in the length.
 	MaxSplit int
+
+	// MaxCommands is how many commands Split returns before it refuses; 0 means 10,000, less than 0 no limit.
+	MaxCommands int
 }
 
 // Lexer cuts a text into tokens. Make one with New or Options.Lexer; a copy of a Lexer goes on from where the original was.
 type Lexer struct {
-	text    string
-	pos     int
-	opt     Options
-	checked bool // text is known to be UTF-8 without NUL
-	failure Error
+	text      string
+	pos       int
+	failedAt  int
+	maxDepth  int
+	failure   Reason
+	backslash bool // Options.BackslashStrings
+	comments  bool // Options.Comments
+	checked   bool // text is known to be UTF-8 without NUL
 }
 
 // New returns a Lexer over text with default options.
@@ -45,7 +52,7 @@ func (o Options) Lexer(text string) Lexer {
 	if o.MaxCommentDepth == 0 {
 		o.MaxCommentDepth = defaultMaxCommentDepth
 	}
-	return Lexer{text: text, opt: o}
+	return Lexer{text: text, maxDepth: o.MaxCommentDepth, backslash: o.BackslashStrings, comments: o.Comments}
 }
 
 // Text returns the part of the text that t covers.
@@ -53,11 +60,10 @@ func (l *Lexer) Text(t Token) string { return l.text[t.Start:t.End] }
 
 // Err returns nil, or the *Error behind the Illegal token Next has returned.
 func (l *Lexer) Err() error {
-	if l.failure.Reason == 0 {
+	if l.failure == 0 {
 		return nil
 	}
-	e := l.failure
-	return &e
+	return &Error{Reason: l.failure, Offset: l.failedAt}
 }
 
 // Is says whether t is the unquoted word keyword, in whatever case; keyword is ASCII and lower case.
@@ -65,7 +71,7 @@ func (l *Lexer) Is(t Token, keyword string) bool {
 	return t.Kind == Ident && t.End-t.Start == len(keyword) && foldsTo(l.text[t.Start:t.End], keyword)
 }
 
-// foldsTo says whether s is lower but for the case of ASCII letters. The server folds no others in keywords: K is not a k.
+// foldsTo says whether s is lower but for the case of ASCII letters. The server folds no others in keywords: U+212A is no k.
 func foldsTo(s, lower string) bool {
 	if len(s) != len(lower) {
 		return false
@@ -117,6 +123,55 @@ var classes = func() (c [256]uint8) {
 	return c
 }()
 
+// start is what a token's first byte says.
+type start uint8
+
+const (
+	startNone start = iota
+	startSpace
+	startIdent
+	startPrefix // a letter that may belong to a quote: b, e, n, u, x
+	startDigit
+	startOperator
+	startMinus
+	startSlash
+	startQuote
+	startDoubleQuote
+	startDollar
+	startDot
+	startColon
+	startOne // a token by itself: startOne + its Kind
+)
+
+var starts = func() (s [256]start) {
+	for b, class := range classes {
+		switch {
+		case class&space != 0:
+			s[b] = startSpace
+		case class&identStart != 0:
+			s[b] = startIdent
+		case class&digit != 0:
+			s[b] = startDigit
+		case class&opChar != 0:
+			s[b] = startOperator
+		}
+	}
+	for _, b := range "bBeEnNuUxX" {
+		s[b] = startPrefix
+	}
+	for b, v := range map[byte]start{
+		'-': startMinus, '/': startSlash, '\'': startQuote, '"': startDoubleQuote, '$': startDollar, '.': startDot, ':': startColon,
+	} {
+		s[b] = v
+	}
+	for b, k := range map[byte]Kind{
+		',': Comma, ';': Semicolon, '(': LeftParen, ')': RightParen, '[': LeftBracket, ']': RightBracket,
+	} {
+		s[b] = startOne + start(k)
+	}
+	return s
+}()
+
 // Next returns the next token; after the last one, and after Illegal, EOF for ever.
 func (l *Lexer) Next() Token {
 	if !l.checked {
@@ -127,115 +182,119 @@ func (l *Lexer) Next() Token {
 	text, i := l.text, l.pos
 	for i < len(text) {
 		c := text[i]
-		if classes[c]&space != 0 {
+		switch s := starts[c]; s {
+		case startSpace:
 			i++
 			continue
-		}
-		if i+1 == len(text) || (c != '-' || text[i+1] != '-') && (c != '/' || text[i+1] != '*') {
-			break
-		}
-		start := i
-		if c == '-' {
-			i = lineEnd(text, i+2)
-		} else {
-			end, reason := blockEnd(text, i, l.opt.MaxCommentDepth)
-			if reason != 0 {
-				return l.illegal(start, start, reason)
+		case startPrefix:
+			if t, ok := l.prefixed(i); ok {
+				return t
+			}
+			fallthrough
+		case startIdent:
+			end := i + 1
+			for end < len(text) && classes[text[end]]&identCont != 0 {
+				end++
+			}
+			return l.token(Ident, i, end)
+		case startDigit:
+			return l.number(i)
+		case startMinus:
+			if i+1 == len(text) || text[i+1] != '-' {
+				return l.operator(i)
+			}
+			end := lineEnd(text, i+2)
+			if l.comments {
+				return l.token(Comment, i, end)
 			}
 			i = end
-		}
-		if l.opt.Comments {
-			return l.token(Comment, start, i)
+			continue
+		case startSlash:
+			if i+1 == len(text) || text[i+1] != '*' {
+				return l.operator(i)
+			}
+			end, reason := blockEnd(text, i, l.maxDepth)
+			if reason != 0 {
+				return l.illegal(i, i, reason)
+			}
+			if l.comments {
+				return l.token(Comment, i, end)
+			}
+			i = end
+			continue
+		case startOperator:
+			return l.operator(i)
+		case startQuote:
+			if l.backslash {
+				return l.backslashed(String, i, i+1)
+			}
+			return l.quoted(String, i, i+1)
+		case startDoubleQuote:
+			return l.quotedIdent(QuotedIdent, i, i+1)
+		case startDollar:
+			return l.dollar(i)
+		case startDot:
+			if i+1 < len(text) {
+				if text[i+1] == '.' {
+					return l.token(DotDot, i, i+2)
+				}
+				if classes[text[i+1]]&digit != 0 {
+					return l.number(i)
+				}
+			}
+			return l.token(Dot, i, i+1)
+		case startColon:
+			if i+1 < len(text) {
+				switch text[i+1] {
+				case ':':
+					return l.token(TypeCast, i, i+2)
+				case '=':
+					return l.token(ColonEquals, i, i+2)
+				}
+			}
+			return l.token(Colon, i, i+1)
+		case startNone:
+			return l.illegal(i, i, UnexpectedCharacter)
+		default:
+			return l.token(Kind(s-startOne), i, i+1)
 		}
 	}
-	if i >= len(text) {
-		l.pos = len(text)
-		return Token{Kind: EOF, Start: len(text), End: len(text)}
-	}
+	l.pos = len(text)
+	return Token{Kind: EOF, Start: len(text), End: len(text)}
+}
 
-	c := text[i]
-	class := classes[c]
-	switch {
-	case class&identStart != 0:
-		if i+1 < len(text) {
-			switch next := text[i+1]; {
-			case next == '\'':
-				switch c | 0x20 {
-				case 'e':
-					return l.backslashed(EscapeString, i, i+2)
-				case 'n':
-					if l.opt.BackslashStrings {
-						return l.backslashed(NationalString, i, i+2)
-					}
-					return l.quoted(NationalString, i, i+2)
-				case 'b':
-					return l.quoted(BitString, i, i+2)
-				case 'x':
-					return l.quoted(HexString, i, i+2)
-				}
-			case next == '&' && c|0x20 == 'u' && i+2 < len(text):
-				switch text[i+2] {
-				case '\'':
-					return l.unicodeString(i)
-				case '"':
-					return l.quotedIdent(UnicodeIdent, i, i+3)
-				}
-			}
-		}
-		end := i + 1
-		for end < len(text) && classes[text[end]]&identCont != 0 {
-			end++
-		}
-		return l.token(Ident, i, end)
-	case class&digit != 0:
-		return l.number(i)
-	case class&opChar != 0:
-		return l.operator(i)
+// prefixed reads the quote that the letter at i belongs to, if there is one.
+func (l *Lexer) prefixed(i int) (Token, bool) {
+	text := l.text
+	if i+1 == len(text) {
+		return Token{}, false
 	}
-	switch c {
-	case '\'':
-		if l.opt.BackslashStrings {
-			return l.backslashed(String, i, i+1)
+	letter := text[i] | 0x20
+	switch next := text[i+1]; {
+	case next == '\'' && letter == 'e', next == '\'' && letter == 'n' && l.backslash:
+		k := EscapeString
+		if letter == 'n' {
+			k = NationalString
 		}
-		return l.quoted(String, i, i+1)
-	case '"':
-		return l.quotedIdent(QuotedIdent, i, i+1)
-	case '$':
-		return l.dollar(i)
-	case '.':
-		if i+1 < len(text) {
-			if text[i+1] == '.' {
-				return l.token(DotDot, i, i+2)
-			}
-			if classes[text[i+1]]&digit != 0 {
-				return l.number(i)
-			}
+		return l.backslashed(k, i, i+2), true
+	case next == '\'' && letter != 'u':
+		k := NationalString
+		switch letter {
+		case 'b':
+			k = BitString
+		case 'x':
+			k = HexString
 		}
-		return l.token(Dot, i, i+1)
-	case ':':
-		if i+1 < len(text) {
-			switch text[i+1] {
-			case ':':
-				return l.token(TypeCast, i, i+2)
-			case '=':
-				return l.token(ColonEquals, i, i+2)
-			}
+		return l.quoted(k, i, i+2), true
+	case next == '&' && letter == 'u' && i+2 < len(text):
+		switch text[i+2] {
+		case '\'':
+			return l.unicodeString(i), true
+		case '"':
+			return l.quotedIdent(UnicodeIdent, i, i+3), true
 		}
-		return l.token(Colon, i, i+1)
-	case ',':
-		return l.token(Comma, i, i+1)
-	case ';':
-		return l.token(Semicolon, i, i+1)
-	case '(':
-		return l.token(LeftParen, i, i+1)
-	case ')':
-		return l.token(RightParen, i, i+1)
-	case '[':
-		return l.token(LeftBracket, i, i+1)
-	case ']':
-		return l.token(RightBracket, i, i+1)
 	}
-	return l.illegal(i, i, UnexpectedCharacter)
+	return Token{}, false
 }
 
 func (l *Lexer) token(k Kind, start, end int) Token {
@@ -244,7 +303,7 @@ func (l *Lexer) token(k Kind, start, end int) Token {
 }
 
 func (l *Lexer) illegal(start, at int, r Reason) Token {
-	l.failure = Error{Reason: r, Offset: at}
+	l.failure, l.failedAt = r, at
 	return l.token(Illegal, start, len(l.text))
 }
 
@@ -311,7 +370,7 @@ func (l *Lexer) skipBlank(i int) int {
 		case strings.HasPrefix(text[i:], "--"):
 			i = lineEnd(text, i+2)
 		case strings.HasPrefix(text[i:], "/*"):
-			end, reason := blockEnd(text, i, l.opt.MaxCommentDepth)
+			end, reason := blockEnd(text, i, l.maxDepth)
 			if reason != 0 {
 				return i
 			}
@@ -401,7 +460,7 @@ func (l *Lexer) backslashed(k Kind, start, i int) Token {
 			}
 			_, end, reason := escapedRune(text, i)
 			if reason != 0 {
-				return l.illegal(start, i, reason)
+				return l.illegal(start, end, reason)
 			}
 			i = end
 		default:
@@ -412,7 +471,7 @@ func (l *Lexer) backslashed(k Kind, start, i int) Token {
 }
 
 func (l *Lexer) unicodeString(start int) Token {
-	if l.opt.BackslashStrings {
+	if l.backslash {
 		return l.illegal(start, start, UnsafeUnicodeString)
 	}
 	end := stringEnd(l.text, start+3, true)
@@ -449,7 +508,6 @@ func (l *Lexer) quotedIdent(k Kind, start, i int) Token {
 // plain string of one character, and take UESCAPE for a name where anything else follows; 13 and later refuse that.
 func (l *Lexer) uescape(k Kind, start, end int) Token {
 	t := l.token(k, start, end)
-	t.escape = '\\'
 	text := l.text
 	i := l.skipBlank(end)
 	const word = "uescape"
@@ -466,9 +524,7 @@ func (l *Lexer) uescape(k Kind, start, end int) Token {
 		len(text)-i > 3 && text[i+3] == '\'' || continued(text, i+3) >= 0 {
 		return l.illegal(start, at, InvalidUescape)
 	}
-	t.escape = text[i+1]
-	t.End, l.pos = i+3, i+3
-	return t
+	return l.token(k, start, i+3)
 }
 
 func escapeChar(c byte) bool {

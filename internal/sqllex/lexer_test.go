@@ -144,7 +144,7 @@ func TestEndStaysTheEnd(t *testing.T) {
 
 func TestErrorOffset(t *testing.T) {
 	for text, want := range map[string]int{
-		"a 'b": 2, "é /*": 3, `E'abc\u12'`: 5, `E'\ud83d'`: 2, "a\xff": 1, "ab\x00": 2, "a 1b": 2, `U&'x' UESCAPE 1`: 6, "a \uFFFD\xff": 5,
+		"a 'b": 2, "é /*": 3, `E'abc\u12'`: 5, `E'\ud83d'`: 8, `E'\ude00'`: 2, `E'\ud83d\u12'`: 8, "a\xff": 1, "ab\x00": 2, "a 1b": 2, `U&'x' UESCAPE 1`: 6, "a \uFFFD\xff": 5,
 	} {
 		lx := sqllex.New(text)
 		for lx.Next().Kind != sqllex.EOF {

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Position returns the position PostgreSQL gives to the byte offset of text, counted in characters from 1. An offset outside of text is
-// taken for its nearest end, one inside a character for the character's start.
+// Position returns the position PostgreSQL gives to the byte offset of text, counted in characters from 1. An offset outside of
+// text is taken for its nearest end, one inside a character for the character's start.
 func Position(text string, offset int) int {
 	offset = min(max(offset, 0), len(text))
 	for offset > 0 && offset < len(text) && !utf8.RuneStart(text[offset]) {
@@ -31,10 +31,11 @@ func Offset(text string, position int) (int, bool) {
 	return len(text), n == position
 }
 
-// Params returns how often text uses parameters and the highest of their numbers, 0 and 0 for none, with default options; the error is an *Error of the lexer.
+// Params returns what Options.Params returns, with default options.
 func Params(text string) (uses, highest int, err error) { return Options{}.Params(text) }
 
-// Params returns how often text uses parameters and the highest of their numbers, 0 and 0 for none; the error is an *Error of the lexer.
+// Params returns how often text uses parameters ($1 twice is two uses) and the highest of their numbers, 0 and 0 for none. The error
+// is that of the Lexer, an *Error; a text without a dollar sign is not read and has none.
 func (o Options) Params(text string) (uses, highest int, err error) {
 	if strings.IndexByte(text, '$') < 0 {
 		return 0, 0, nil

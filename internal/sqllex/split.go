@@ -6,7 +6,8 @@ import "strings"
 type Statement struct {
 	// Start and End are the command's range in the text, from the first byte of its first token to behind its last: without the
 	// semicolon, and without the white space and comments around it, so that something can be put before and after it.
-	// A position the server reports for the range, sent alone, is relative to Start.
+	// A position the server reports for the range, sent alone, is relative to Start. Comments for tools (hints, tracing) are lost
+	// with the range; who wants them takes what stands between the ranges.
 	Start, End int
 	Command    Command
 }
@@ -15,7 +16,7 @@ type Statement struct {
 func Split(text string) ([]Statement, error) { return Options{}.Split(text) }
 
 // Split returns the commands of a text that was going to be sent as one simple Query; empty ones are left out. An error, always an
-// *Error, means that the text's borders are not certain: it must not be sent with anything in between.
+// *Error, means that the text's borders are not certain, or that there are too many: it must not be sent with anything in between.
 func (o Options) Split(text string) ([]Statement, error) {
 	if o.tooLong(text) {
 		return nil, &Error{Reason: TextTooLong, Offset: o.maxSplit()}
@@ -24,6 +25,9 @@ func (o Options) Split(text string) ([]Statement, error) {
 	s := o.splitter(text)
 	for {
 		start, end, ok := s.next()
+		if ok && o.maxCommands() >= 0 && len(all) == o.maxCommands() {
+			return nil, &Error{Reason: TooManyCommands, Offset: start}
+		}
 		if !ok {
 			if err := s.err(); err != nil {
 				return nil, err
@@ -31,8 +35,10 @@ func (o Options) Split(text string) ([]Statement, error) {
 			return all, nil
 		}
 		// Classify looks no further than the command, so it is given no more.
-		lx := Lexer{text: text[:end], pos: start, opt: s.lx.opt, checked: true}
-		all = append(all, Statement{Start: start, End: end, Command: classify(lx)})
+		p := phrase{lx: s.lx}
+		p.lx.text, p.lx.pos = text[:end], start
+		all = append(all, Statement{Start: start, End: end})
+		p.classify(&all[len(all)-1].Command)
 	}
 }
 
@@ -41,6 +47,13 @@ func (o Options) maxSplit() int {
 		return defaultMaxSplit
 	}
 	return o.MaxSplit
+}
+
+func (o Options) maxCommands() int {
+	if o.MaxCommands == 0 {
+		return defaultMaxCommands
+	}
+	return o.MaxCommands
 }
 
 func (o Options) tooLong(text string) bool {
@@ -186,8 +199,7 @@ func (s *splitter) next() (start, end int, ok bool) {
 		begin = false
 		switch t.Kind {
 		case Illegal:
-			s.failure = l.failure
-			return 0, 0, false
+			return fail(l.failure, l.failedAt)
 		case EOF, Semicolon:
 			switch {
 			case start < 0 && t.Kind == EOF:

@@ -112,6 +112,18 @@ func TestSplitLimit(t *testing.T) {
 		_, count = o.Classify(text)
 		assert.Equal(t, sqllex.Several, count)
 	}
+	many := strings.Repeat("a;", 10_001)
+	_, err = sqllex.Split(many)
+	assert.Equal(t, &sqllex.Error{Reason: sqllex.TooManyCommands, Offset: 20_000}, err)
+	all, err := sqllex.Split(many[2:])
+	require.NoError(t, err)
+	assert.Len(t, all, 10_000)
+	all, err = sqllex.Options{MaxCommands: -1}.Split(many)
+	require.NoError(t, err)
+	assert.Len(t, all, 10_001)
+	_, err = sqllex.Options{MaxCommands: 1}.Split("a;b")
+	assert.Error(t, err)
+
 	c, count := sqllex.Classify("INSERT INTO t VALUES ('" + strings.Repeat("x", 2<<20) + "');")
 	assert.Equal(t, sqllex.Query, c.Class)
 	assert.Equal(t, sqllex.One, count, "nothing behind the only semicolon, whatever the length")

@@ -67,7 +67,7 @@ type Token struct {
 	Start, End int
 	Param      int32 // the n of $n
 	Kind       Kind
-	escape     byte // escape character of U&'…' and U&"…"
+	// No fifth field: the compiler keeps structs of four in registers.
 }
 
 // Reason says why a text could not be read.
@@ -95,6 +95,7 @@ const (
 	WrongKind      // Ident of a token that is no identifier, StringValue of one that is no string
 
 	TextTooLong            // longer than Options.MaxSplit
+	TooManyCommands        // more than Options.MaxCommands
 	UnbalancedParentheses  // parentheses or brackets
 	SemicolonInParentheses // outside CREATE RULE … DO ( … )
 	AtomicBody             // BEGIN ATOMIC that is no body of CREATE FUNCTION or PROCEDURE, holds another, or does not end
@@ -109,7 +110,8 @@ var reasonTexts = [...]string{
 	ParamJunk: "trailing junk after parameter", ParamTooLarge: "parameter number too large", OperatorTooLong: "operator too long",
 	UnexpectedCharacter: "unexpected character", InvalidUTF8: "invalid UTF-8", NulByte: "NUL byte",
 	CommentTooDeep: "comments nested too deep", WrongKind: "token is of another kind",
-	TextTooLong: "text of several commands is too long", UnbalancedParentheses: "unbalanced parentheses",
+	TextTooLong: "text of several commands is too long", TooManyCommands: "too many commands in one text",
+	UnbalancedParentheses:  "unbalanced parentheses",
 	SemicolonInParentheses: "semicolon inside parentheses", AtomicBody: "BEGIN ATOMIC body cannot be followed",
 }
 

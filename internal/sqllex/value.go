@@ -17,7 +17,8 @@ func (l *Lexer) Ident(t Token) (string, error) {
 		return truncate(undouble(l.text[t.Start+1:t.End-1], `"`)), nil
 	case UnicodeIdent:
 		body := t.Start + len(`U&"`)
-		s, err := decodeUnicode(undouble(l.text[body:identEnd(l.text, body)], `"`), t)
+		end := identEnd(l.text, body)
+		s, err := l.decodeUnicode(undouble(l.text[body:end], `"`), t, end+1)
 		return truncate(s), err
 	}
 	return "", &Error{Reason: WrongKind, Offset: t.Start}
@@ -37,7 +38,7 @@ func (l *Lexer) StringValue(t Token) (string, error) {
 		if t.Kind == NationalString {
 			body++
 		}
-		if l.opt.BackslashStrings {
+		if l.backslash {
 			return decodeBackslashes(text[:t.End], body)
 		}
 		return joined(text[:t.End], body, true), nil
@@ -46,7 +47,8 @@ func (l *Lexer) StringValue(t Token) (string, error) {
 	case BitString, HexString:
 		return joined(text[:t.End], t.Start+2, false), nil
 	case UnicodeString:
-		return decodeUnicode(joined(text[:t.End], t.Start+3, true), t)
+		body := t.Start + len("U&'")
+		return l.decodeUnicode(joined(text[:t.End], body, true), t, stringEnd(text[:t.End], body, true))
 	}
 	return "", &Error{Reason: WrongKind, Offset: t.Start}
 }
@@ -187,7 +189,7 @@ func decodeBackslashes(text string, i int) (string, error) {
 			case 'u', 'U':
 				r, end, reason := escapedRune(text, at)
 				if reason != 0 {
-					return "", &Error{Reason: reason, Offset: at}
+					return "", &Error{Reason: reason, Offset: end}
 				}
 				if !isCharacter(r) {
 					return "", &Error{Reason: InvalidEscape, Offset: at}
@@ -204,22 +206,26 @@ func decodeBackslashes(text string, i int) (string, error) {
 	}
 }
 
-// escapedRune reads \uXXXX or \UXXXXXXXX at i, or two of them that make a surrogate pair, and returns the place behind.
+// escapedRune reads \uXXXX or \UXXXXXXXX at i, or two of them that make a surrogate pair, and returns the place behind, or with a reason
+// the place the server points at.
 func escapedRune(text string, i int) (rune, int, Reason) {
 	first, end, ok := hexRune(text, i)
 	switch {
 	case !ok:
-		return 0, 0, InvalidEscape
+		return 0, i, InvalidEscape
 	case isLowSurrogate(first):
-		return 0, 0, InvalidSurrogate
+		return 0, i, InvalidSurrogate
 	case !isHighSurrogate(first):
 		return first, end, 0
 	}
-	second, end, ok := hexRune(text, end)
-	if !ok || !isLowSurrogate(second) {
-		return 0, 0, InvalidSurrogate
+	second, pairEnd, ok := hexRune(text, end)
+	switch {
+	case !ok && len(text)-end >= 2 && text[end] == '\\' && text[end+1]|0x20 == 'u':
+		return 0, end, InvalidEscape
+	case !ok || !isLowSurrogate(second):
+		return 0, end, InvalidSurrogate
 	}
-	return surrogatePair(first, second), end, 0
+	return surrogatePair(first, second), pairEnd, 0
 }
 
 func hexRune(text string, i int) (rune, int, bool) {
@@ -260,9 +266,13 @@ func isCharacter(r rune) bool     { return r > 0 && r <= utf8.MaxRune }
 
 func surrogatePair(high, low rune) rune { return 0x10000 + (high-0xd800)<<10 + (low - 0xdc00) }
 
-// decodeUnicode decodes the escapes of a U& token whose quotes are undoubled in s.
-func decodeUnicode(s string, t Token) (string, error) {
-	if strings.IndexByte(s, t.escape) < 0 {
+// decodeUnicode decodes the escapes of the U& token t whose text is s, quotes undoubled, and reaches to end.
+func (l *Lexer) decodeUnicode(s string, t Token, end int) (string, error) {
+	escape := byte('\\')
+	if end < t.End {
+		escape = l.text[t.End-2] // UESCAPE '!'
+	}
+	if strings.IndexByte(s, escape) < 0 {
 		return s, nil
 	}
 	fail := func(r Reason) (string, error) { return "", &Error{Reason: r, Offset: t.Start} }
@@ -270,8 +280,8 @@ func decodeUnicode(s string, t Token) (string, error) {
 	var high rune // first half of a surrogate pair
 	for i := 0; i < len(s); {
 		c := s[i]
-		doubled := c == t.escape && i+1 < len(s) && s[i+1] == c
-		if c != t.escape || doubled {
+		doubled := c == escape && i+1 < len(s) && s[i+1] == c
+		if c != escape || doubled {
 			if high != 0 {
 				return fail(InvalidSurrogate)
 			}
