@@ -478,7 +478,7 @@ var sentinels = map[string]error{
 // showError prints what a program can find out about an error.
 func showError(err error) string {
 	if pgErr, ok := err.(*pgconn.PgError); ok { // as GORM looks for it
-		return fmt.Sprintf("PgError%+v", *pgErr)
+		return showPgError(pgErr)
 	}
 	var names []string
 	for name, sentinel := range sentinels {
@@ -498,9 +498,26 @@ func showError(err error) string {
 	case !errors.As(err, &pgErr):
 		return fmt.Sprintf("error(%s)%v", digest(address.ReplaceAllString(err.Error(), "ADDRESS")), names)
 	case len(names) == 0 && err.Error() == pgErr.Error():
-		return wrapped + fmt.Sprintf("PgError%+v", *pgErr)
+		return wrapped + showPgError(pgErr)
 	}
-	return fmt.Sprintf("error(%s)%v with PgError%+v", digest(err.Error()), names, *pgErr)
+	return fmt.Sprintf("error(%s)%v with %s", digest(err.Error()), names, showPgError(pgErr))
+}
+
+// showPgError prints all of an error of the server but where in its source it comes from.
+func showPgError(e *pgconn.PgError) string {
+	text := fmt.Sprintf("%s (%s) %s: %q at %d", e.Severity, e.SeverityUnlocalized, e.Code, e.Message, e.Position)
+	for _, field := range [][2]string{
+		{"detail", e.Detail}, {"hint", e.Hint}, {"query", e.InternalQuery}, {"where", e.Where}, {"schema", e.SchemaName}, {"table", e.TableName},
+		{"column", e.ColumnName}, {"type", e.DataTypeName}, {"constraint", e.ConstraintName},
+	} {
+		if field[1] != "" {
+			text += fmt.Sprintf(", %s %q", field[0], field[1])
+		}
+	}
+	if e.InternalPosition != 0 {
+		text += fmt.Sprintf(", at %d of the query", e.InternalPosition)
+	}
+	return text
 }
 
 const wrapped = "wrapped "

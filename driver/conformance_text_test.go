@@ -107,7 +107,7 @@ func resultKinds(e *env) {
 	e.exec("on conflict update", e.db, "insert into item(name) values ($1) on conflict (name) do update set n = item.n + 1", "a")
 	e.query("returning", e.db, "insert into item(name) values ($1) returning id, name, n", "e")
 	e.query("returning star", e.db, "update item set n = n + 1 where name in ('a', 'b') returning *")
-	e.query("delete returning", e.db, "delete from item where name = $1 returning item", "e")
+	e.query("delete returning", e.db, "delete from item where name = $1 returning item.id", "e")
 	e.exec("returning as exec", e.db, "insert into item(name) values ($1) returning id", "f")
 	e.query("insert as query", e.db, "insert into item(name) values ($1)", "g")
 	e.query("update of nothing as query", e.db, "update item set n = 0 where false")
@@ -134,7 +134,7 @@ func resultKinds(e *env) {
 
 func commandKinds(e *env) {
 	e.setup("create table item(id int primary key, name text); insert into item select i, 'n' || i from generate_series(1, 10) i; analyze item")
-	for _, text := range []string{
+	for i, text := range []string{
 		"create table made(id int primary key, item int references item)", "create table made(id int)", "create table if not exists made(id int)", "create index on made(item)", "create unique index made_item on made(item)",
 		"alter table made add column extra text default 'x'", "alter table made add column extra text", "create view shown as select * from made", "create or replace view shown as select * from made", "drop table made", "drop view shown", "drop table made", "drop table if exists made",
 		"create type color as enum ('red')", "alter type color add value 'blue'", "drop type color", "create sequence numbers", "select nextval('numbers')", "select currval('numbers')", "drop sequence numbers",
@@ -146,8 +146,8 @@ func commandKinds(e *env) {
 		"discard sequences", "discard temp", "checkpoint", "notify ch", "notify ch, 'payload'", "listen ch", "unlisten ch", "unlisten *", "load 'plpgsql'", "set role none", "reset role", "set session authorization default", "security label on table item is 'x'",
 		"declare c cursor for select 1", "fetch c", "close c", "close all", "savepoint s", "release s", "rollback to s", "rollback", "commit", "abort", "end",
 	} {
-		e.query("query: "+text, e.db, text)
-		e.exec("exec: "+text, e.db, text)
+		e.query(fmt.Sprintf("query %d: %s", i, text), e.db, text)
+		e.exec(fmt.Sprintf("exec %d: %s", i, text), e.db, text)
 	}
 }
 

@@ -134,6 +134,14 @@ func values(named []driver.NamedValue) []any {
 
 // retryable turns an error that came before anything was sent into the one on which database/sql tries again.
 func (c *conn) retryable(err error) error {
+	if err = c.unretryable(err); pgconn.SafeToRetry(err) {
+		return driver.ErrBadConn
+	}
+	return err
+}
+
+// unretryable is retryable for what pgx's stdlib does not have tried again, Begin and Prepare.
+func (c *conn) unretryable(err error) error {
 	switch {
 	case errors.Is(err, errUnsent):
 		return driver.ErrBadConn
@@ -141,8 +149,6 @@ func (c *conn) retryable(err error) error {
 		// The call began on an open connection, so it was lost on the way and the statement may have committed. pgx
 		// says of this error that it is safe to retry, which it is only where the connection was closed before.
 		return errLost
-	case pgconn.SafeToRetry(err):
-		return driver.ErrBadConn
 	}
 	return err
 }
@@ -162,7 +168,9 @@ type call struct {
 	mode    pgx.QueryExecMode
 	formats pgx.QueryResultFormats
 	byOID   pgx.QueryResultFormatsByOID
-	start   time.Time
+	// formatted is true where byOID was given: it stands in for the formats of database/sql, even if it is nil.
+	formatted bool
+	start     time.Time
 
 	rows *rows
 	tag  pgconn.CommandTag
@@ -253,7 +261,7 @@ options:
 			if !cl.wantRows {
 				break options
 			}
-			cl.byOID = arg
+			cl.byOID, cl.formatted = arg, true
 		case pgx.QueryExecMode:
 			cl.mode = arg
 		case pgx.QueryRewriter:
@@ -395,7 +403,7 @@ func (c *conn) runAs(ctx context.Context, cl *call) error {
 		cl.mode = pgx.QueryExecModeExec
 	}
 	if !cl.wantRows && len(cl.args) == 0 && cl.stmt == nil {
-		if cl.text.several {
+		if cl.text.several || cl.text.copyOut {
 			return c.runSeveral(ctx, cl, s)
 		}
 		cl.mode = pgx.QueryExecModeExec // as pgx, which uses no named statement here
@@ -484,7 +492,9 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 		sd = d.sd
 		msg.sd, msg.sql, msg.oids = sd, sd.SQL, sd.ParamOIDs
 		if len(sd.ParamOIDs) != len(cl.args) {
-			return fmt.Errorf("expected %d arguments, got %d", len(sd.ParamOIDs), len(cl.args))
+			if cl.wantRows { // as pgx, whose Exec lets the builder count
+				return fmt.Errorf("expected %d arguments, got %d", len(sd.ParamOIDs), len(cl.args))
+			}
 		}
 	}
 	if err := c.eqb.Build(c.pgx.TypeMap(), sd, cl.args); err != nil {
@@ -494,19 +504,17 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 	shared := d // serves the result too: its formats are always the same
 	if sd != nil {
 		switch {
-		case !cl.wantRows:
-			msg.results = c.eqb.ResultFormats
-		case cl.formats != nil:
-			msg.results, shared = cl.formats, nil
-		case cl.byOID != nil:
-			msg.results, shared = formatsFor(sd, cl.byOID), nil
-		case cl.pinned != nil:
-			msg.results, shared = slices.Clone(c.eqb.ResultFormats), nil // pgx's own, not database/sql's
-		default:
+		case cl.wantRows && cl.byOID == nil && cl.pinned == nil && !cl.formatted:
 			if d.formats == nil {
 				d.formats = formatsFor(sd, resultFormats)
 			}
 			msg.results = d.formats
+		case cl.byOID != nil:
+			msg.results, shared = formatsFor(sd, cl.byOID), nil
+		case cl.formats != nil:
+			msg.results, shared = cl.formats, nil
+		default:
+			msg.results, shared = slices.Clone(c.eqb.ResultFormats), nil
 		}
 		if len(sd.Fields) == 0 {
 			shared = nil // described at execution
@@ -665,6 +673,9 @@ func (c *conn) landed(f *flight, cl *call, d *described) error {
 	}
 	if d != nil && f.failedAt == stepText && staleable(err) {
 		c.invalidate(d)
+	}
+	if f.has(stepParse) || d != nil {
+		err = withoutComment(err, cl)
 	}
 	return stepError(f.failedAt, who, err)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -37,6 +38,9 @@ func stepError(at step, who *principal, err error) error {
 	default:
 		return err
 	}
+	if !settingsCode(pgErr.Code) {
+		return err
+	}
 	var why string
 	switch {
 	case pgErr.Code == "42501":
@@ -46,15 +50,38 @@ func stepError(at step, who *principal, err error) error {
 		}
 	case len(who.local) == 0 || pgErr.Code == "42704" || strings.Contains(pgErr.Message, `"`+who.role+`"`):
 		why = "role unknown"
-		if pgErr.Code != "22023" && pgErr.Code != "42704" {
-			why = "settings refused (SQLSTATE " + pgErr.Code + ")"
-		}
 	default:
 		why = "setting refused: " + localNames(who) + " (SQLSTATE " + pgErr.Code + ")"
 	}
 	e := &settingsError{text: fmt.Sprintf("pganon: set role %q: %s", who.role, why)}
 	e.pg = &pgconn.PgError{Severity: pgErr.Severity, SeverityUnlocalized: pgErr.SeverityUnlocalized, Code: pgErr.Code, Message: e.text, Routine: pgErr.Routine}
 	return e
+}
+
+// settingsCode says whether set_config gives code of its own accord: all others can befall any statement.
+func settingsCode(code string) bool {
+	switch code {
+	case "22023", "42501", "42704", "25001", "55P02", "0LP01", "0L000", "28000":
+		return true
+	}
+	return false
+}
+
+// withoutComment takes out of an error what it has of the role's comment behind the text.
+func withoutComment(err error, cl *call) error {
+	var pgErr *pgconn.PgError
+	if cl.who == nil || !errors.As(err, &pgErr) {
+		return err
+	}
+	end := int32(utf8.RuneCountInString(cl.sql) + 1)
+	comment := roleText("", cl.who.tag)
+	if pgErr.Position <= end && !strings.Contains(pgErr.Message, comment) {
+		return err
+	}
+	cut := *pgErr
+	cut.Position = min(cut.Position, end)
+	cut.Message = strings.ReplaceAll(cut.Message, comment, "")
+	return &cut
 }
 
 func localNames(who *principal) string {

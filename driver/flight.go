@@ -86,7 +86,7 @@ type flight struct {
 func (c *conn) launch(ctx context.Context, who *principal, steps []step, msg *message) *flight {
 	f := &flight{conn: c, who: who, steps: steps, reparse: msg != nil && msg.reparse}
 	if c.pg.IsBusy() { // rows are open: as on pgx's stdlib
-		f.err, f.done = errUnsent, true
+		f.err, f.done = errBusy, true
 		return f
 	}
 	var values [][]byte
@@ -252,6 +252,14 @@ func (f *flight) unsent() {
 	f.done = true
 	_ = f.batch.Close()
 }
+
+// busyError is pgx's error for a connection whose rows are open.
+type busyError struct{}
+
+func (busyError) Error() string     { return "conn busy" }
+func (busyError) SafeToRetry() bool { return true }
+
+var errBusy = busyError{}
 
 var errUnsent = errors.New("pganon: connection lost before the statement was sent")
 

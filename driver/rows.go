@@ -41,8 +41,8 @@ type rows struct {
 
 	desc    *described // whose fields and funcs serve this result too; nil where they may differ
 	fields  []pgconn.FieldDescription
-	names   []string
 	funcs   []valueFunc
+	names   []string
 	current [][]byte
 
 	peeked, more bool // the first row is read before database/sql asks for it, so that errors show at once
@@ -143,7 +143,7 @@ func (r *rows) Close() error {
 }
 
 func (r *rows) Columns() []string {
-	if r.names == nil {
+	if r.names == nil { // not kept for the next result: the caller may change it
 		r.names = make([]string, len(r.fields))
 		for i := range r.fields {
 			r.names[i] = r.fields[i].Name

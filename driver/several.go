@@ -76,8 +76,8 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 	local := *pgErr
 	local.Position = userPosition(query, cl.sql, parts, int(pgErr.Position))
 	at := stepText
-	if completed < len(parts) && local.Position == 0 {
-		at = parts[completed].at // the server parses all before it runs any: only a position tells whose the error is
+	if completed < len(parts) && local.Position == 0 && settingsCode(local.Code) {
+		at = parts[completed].at // the server parses all before it runs any: only a position tells whose an error is
 	}
 	return stepError(at, cl.who, &local)
 }
@@ -88,11 +88,15 @@ func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement, 
 	settings := shape.literal(values)
 	var query strings.Builder
 	var parts []part
-	ours := func(at step, sql string) {
-		parts = append(parts, part{at: at, query: query.Len(), text: -1, size: len(sql)})
+	add := func(p part, sql string) {
+		if query.Len() > 0 {
+			query.WriteString("\n;") // a new line ends a comment of the command before it
+		}
+		p.query, p.size = query.Len(), len(sql)
+		parts = append(parts, p)
 		query.WriteString(sql)
-		query.WriteString(";\n")
 	}
+	ours := func(at step, sql string) { add(part{at: at, text: -1}, sql) }
 	savepoint := s.status == 'T' && s.readOnly && !s.txReadOnly
 	if savepoint {
 		ours(stepSavepoint, stepSQL[stepSavepoint])
@@ -115,9 +119,7 @@ func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement, 
 		default:
 			ours(stepSettings, settings)
 		}
-		parts = append(parts, part{at: stepText, query: query.Len(), text: command.Start, size: command.End - command.Start})
-		query.WriteString(cl.sql[command.Start:command.End])
-		query.WriteString("\n;")
+		add(part{at: stepText, text: command.Start}, cl.sql[command.Start:command.End])
 	}
 	if savepoint {
 		ours(stepRelease, stepSQL[stepRelease])

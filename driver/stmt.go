@@ -38,7 +38,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	st := &stmt{conn: c, text: query, input: -1}
 	t := c.textOf(query)
 	if err := c.refresh(ctx); err != nil {
-		return nil, c.retryable(err)
+		return nil, c.unretryable(err)
 	}
 	who, err := c.principal(ctx)
 	switch {
@@ -50,7 +50,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 		c.plans = who.role
 		plain, err := c.std.PrepareContext(ctx, query)
 		if err != nil {
-			return nil, c.retryable(err)
+			return nil, c.unretryable(err)
 		}
 		st.plain, st.input = plain, plain.NumInput()
 		return st, nil
@@ -69,7 +69,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	}
 	if err != nil {
 		_ = st.Close()
-		return nil, c.retryable(err)
+		return nil, c.unretryable(err)
 	}
 	if d != nil {
 		st.input = len(d.sd.ParamOIDs)

@@ -17,6 +17,7 @@ type text struct {
 	forgets   bool   // it takes our statements off the session
 	prepares  string // name of the application's own PREPARE
 	copyIn    bool   // COPY FROM STDIN
+	copyOut   bool   // COPY TO STDOUT
 	ours      bool   // it names, or may name, a statement of ours
 	// dynamic is true where it may run SQL that is not in it, PREPARE and DEALLOCATE included; routine where it makes a
 	// function that may do so later.
@@ -66,9 +67,10 @@ func readText(sql string) *text {
 
 func commandText(command sqllex.Command) *text {
 	t := &text{
-		leaves: command.LeavesState(),
-		empty:  command.Class == sqllex.Empty,
-		copyIn: command.Class == sqllex.Copy && command.Flags.Has(sqllex.FromClient),
+		leaves:  command.LeavesState(),
+		empty:   command.Class == sqllex.Empty,
+		copyIn:  command.Class == sqllex.Copy && command.Flags.Has(sqllex.FromClient),
+		copyOut: command.Class == sqllex.Copy && command.Flags.Has(sqllex.ToClient),
 	}
 	switch command.Class {
 	case sqllex.Begin:

@@ -38,7 +38,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		return nil, driver.ErrBadConn
 	}
 	if err := c.refresh(ctx); err != nil {
-		return nil, c.retryable(err)
+		return nil, c.unretryable(err)
 	}
 	who, err := c.principal(ctx)
 	if err != nil && !errors.Is(err, pganon.ErrNoIdentity) {
@@ -58,7 +58,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		if !errors.As(err, &pgErr) || pgErr.SeverityUnlocalized == "FATAL" || pgErr.SeverityUnlocalized == "PANIC" {
 			c.abandon()
 		}
-		return nil, c.retryable(err)
+		return nil, c.unretryable(err)
 	}
 	c.tx = t
 	return t, nil
@@ -120,7 +120,7 @@ func (t *tx) Commit() error {
 		if c.pg.TxStatus() != 'I' {
 			c.abandon()
 		}
-		return c.retryable(err)
+		return c.unretryable(err)
 	}
 	if cl.tag.String() == "ROLLBACK" {
 		return pgx.ErrTxCommitRollback

@@ -62,6 +62,9 @@ func Check(user, tenant string, groups []string, role string, settings map[strin
 			return err
 		}
 	}
+	if len(settings) == 0 {
+		return nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if err := validSetting(Fold(name)); err != nil {
 			return err

@@ -1,0 +1,33 @@
+package driver
+
+// Remembered is how much a connection remembers, by what it is of.
+type Remembered struct {
+	Texts      int // what is known of texts
+	Described  int // texts with a named statement
+	Unnamed    int // texts with a description only
+	Names      int // statements of ours on the session
+	Closing    int // of them, those that nobody wants any more
+	Shapes     int // settings statements
+	Prepared   int // the application's own PREPARE
+	StatusByte byte
+}
+
+// RememberedBy returns what the connection that sql.Conn.Raw gives remembers.
+func RememberedBy(driverConn any) Remembered {
+	c := driverConn.(interface{ identityConn() *conn }).identityConn()
+	return Remembered{
+		Texts: len(c.texts), Described: c.described.size(), Unnamed: c.unnamed.size(), Names: len(c.names), Closing: len(c.closing),
+		Shapes: len(c.shapes), Prepared: len(c.prepared), StatusByte: c.pg.TxStatus(),
+	}
+}
+
+// MaxTexts is the most that Remembered.Texts may be.
+const MaxTexts = maxTexts
+
+func (sc *statementCache) size() int {
+	n := 0
+	for _, rc := range sc.roles {
+		n += rc.order.Len()
+	}
+	return n
+}
