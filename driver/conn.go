@@ -501,7 +501,7 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 		return err
 	}
 	msg.values, msg.formats = c.eqb.ParamValues, c.eqb.ParamFormats
-	shared := d // serves the result too: its formats are always the same
+	shared := d // serves the result too: a named statement's cannot change, or the server says so
 	if sd != nil {
 		switch {
 		case cl.wantRows && cl.byOID == nil && cl.pinned == nil && !cl.formatted:
@@ -516,7 +516,7 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 		default:
 			msg.results, shared = slices.Clone(c.eqb.ResultFormats), nil
 		}
-		if len(sd.Fields) == 0 {
+		if len(sd.Fields) == 0 || sd.Name == "" {
 			shared = nil // described at execution
 		}
 	}

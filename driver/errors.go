@@ -25,7 +25,7 @@ func stepError(at step, who *principal, err error) error {
 		return err
 	}
 	switch at {
-	case stepSettings, stepSettingsParse:
+	case stepSettings, stepSettingsParse, stepAgain, stepRestore:
 	case stepClean:
 		return fmt.Errorf("pganon: clean session: %w", err)
 	case stepText:

@@ -144,6 +144,8 @@ func (f *flight) sendBatch(ctx context.Context, values [][]byte, msg *message) {
 			} else {
 				batch.ExecParams(msg.sql, msg.values, msg.oids, msg.formats, msg.results)
 			}
+		case stepAgain: // unnamed: the text may have taken the statement away
+			batch.ExecParams(f.shape.sql, values, f.shape.oids, nil, nil)
 		case stepRestore:
 			shape, values := f.conn.settings(f.conn.tx.who)
 			batch.ExecParams(shape.sql, values, shape.oids, nil, nil)
@@ -210,6 +212,8 @@ func (f *flight) sendPipeline(ctx context.Context, values [][]byte, msg *message
 			} else {
 				p.SendQueryParams(msg.sql, msg.values, msg.oids, msg.formats, msg.results)
 			}
+		case stepAgain:
+			p.SendQueryParams(f.shape.sql, values, f.shape.oids, nil, nil)
 		case stepRestore:
 			shape, values := c.settings(c.tx.who)
 			p.SendQueryParams(shape.sql, values, shape.oids, nil, nil)

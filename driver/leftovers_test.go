@@ -14,7 +14,6 @@ import (
 
 	"github.com/pganon/pganon"
 	"github.com/pganon/pganon/driver"
-	"github.com/pganon/pganon/pganontest"
 )
 
 // leftover is something that an application can leave on a session, and a way to see it.
@@ -540,5 +539,3 @@ func TestSimpleProtocolSendsOnlyQueries(t *testing.T) {
 		assert.Contains(t, []string{"StartupMessage", "Query", "Terminate", "PasswordMessage", "SSLRequest"}, name, "%v", names)
 	}
 }
-
-var _ = pganontest.New

@@ -17,6 +17,7 @@ const (
 	stepText                        // the user's text
 	stepRelease                     // of stepSavepoint
 	stepCommit                      // of stepBegin
+	stepAgain                       // the settings behind a text that may have changed them
 	stepRestore                     // settings of the transaction, behind a statement of InTx
 	stepLogin                       // the login role, for what settings may not stand before
 	stepSync                        // Sync
@@ -26,7 +27,7 @@ const (
 
 func (s step) String() string {
 	return [...]string{"clean session", "discard plans", "begin", "begin", "savepoint", "settings", "prepare", "statement", "release",
-		"commit", "restore settings", "login role", "sync", "settings", "close statements"}[s]
+		"commit", "settings", "settings", "login role", "sync", "settings", "close statements"}[s]
 }
 
 // textKind is what the plan must know of a text.
@@ -67,9 +68,9 @@ var (
 	planSavepoint      = []step{stepSavepoint, stepSettings, stepText, stepRelease, stepSync}
 	planParse          = []step{stepSettings, stepParse, stepSync}
 	planParseSavepoint = []step{stepSavepoint, stepSettings, stepParse, stepRelease, stepSync}
-	planUnsettling     = []step{stepSettings, stepText, stepSettings, stepSync}
-	planBlock          = []step{stepBegin, stepSettings, stepText, stepSettings, stepSync, stepCommit, stepSync}
-	planBlockReadOnly  = []step{stepBeginReadOnly, stepSettings, stepText, stepSettings, stepSync, stepCommit, stepSync}
+	planUnsettling     = []step{stepSettings, stepText, stepAgain, stepSync}
+	planBlock          = []step{stepBegin, stepSettings, stepText, stepAgain, stepSync, stepCommit, stepSync}
+	planBlockReadOnly  = []step{stepBeginReadOnly, stepSettings, stepText, stepAgain, stepSync, stepCommit, stepSync}
 	planPin            = []step{stepSettings, stepSync}
 	planClean          = []step{stepClean, stepSync}
 	planAlone          = []step{stepLogin, stepSync, stepText, stepSync}

@@ -189,6 +189,9 @@ func (r *rows) value(i int, src []byte) (driver.Value, error) {
 	if r.funcs == nil {
 		r.prepare()
 	}
+	if i >= len(r.funcs) {
+		return nil, errProtocol
+	}
 	return r.funcs[i](src)
 }
 
