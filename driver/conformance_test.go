@@ -95,6 +95,7 @@ var throughPipeline = append([]string{"seen"}, underRole...)
 type site struct {
 	db     *pganontest.DB
 	admin  *pgx.Conn // its owner
+	watch  *pgx.Conn // too, for what happens while admin is busy
 	login  string
 	member string // may do what login may
 }
@@ -104,10 +105,12 @@ func newSite(t *testing.T) *site {
 	s := &site{db: pganontest.New(t)}
 	s.login, s.member = s.db.Role("app", "LOGIN"), s.db.Role("member")
 	ctx := context.Background()
-	admin, err := pgx.Connect(ctx, s.db.DSN())
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = admin.Close(ctx) })
-	s.admin = admin
+	for _, conn := range []**pgx.Conn{&s.admin, &s.watch} {
+		var err error
+		*conn, err = pgx.Connect(ctx, s.db.DSN())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = (*conn).Close(ctx) })
+	}
 	s.exec(t, fmt.Sprintf("grant %s to %s", s.member, s.login))
 	s.exec(t, `create schema k; grant usage on schema k to public; set search_path = k;
 create type mood as enum ('sad', 'ok', 'happy');
@@ -250,12 +253,14 @@ type seenConnector struct {
 	identified context.Context
 }
 
+const seenQuery = "select 'seen'"
+
 func (c seenConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	_, err = conn.(sqldriver.ExecerContext).ExecContext(c.identified, "select 'identity'", nil)
+	_, err = conn.(sqldriver.ExecerContext).ExecContext(c.identified, seenQuery, nil)
 	return conn, err
 }
 

@@ -149,6 +149,8 @@ func (c *conn) unretryable(err error) error {
 		// The call began on an open connection, so it was lost on the way and the statement may have committed. pgx
 		// says of this error that it is safe to retry, which it is only where the connection was closed before.
 		return errLost
+	case c.pgx.IsClosed() && pgconn.SafeToRetry(err):
+		return driver.ErrBadConn
 	}
 	return err
 }
@@ -182,14 +184,13 @@ func (cl *call) named() bool { return cl.who == nil || !cl.who.login }
 // maxParams is what the protocol has room for; one more would end the connection.
 const maxParams = math.MaxUint16
 
+var errTooMany = fmt.Errorf("pganon: run statement: extended protocol limited to %d parameters", maxParams)
+
 // enter finds out what a call is and what it runs as; who is nil for transaction control that runs as nobody.
 func (c *conn) enter(ctx context.Context, cl *call) error {
 	cl.mode = c.mode
 	if err := c.options(ctx, cl); err != nil {
 		return err
-	}
-	if len(cl.args) > maxParams {
-		return fmt.Errorf("pganon: run statement: extended protocol limited to %d parameters", maxParams)
 	}
 	cl.text = c.textOf(cl.sql)
 	if err := c.refresh(ctx); err != nil {
@@ -469,6 +470,9 @@ func (c *conn) forget() {
 
 // fly sends a statement that is one command, after a first flight that describes it where the mode asks for that.
 func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
+	if len(cl.args) > maxParams {
+		return errTooMany
+	}
 	steps, err := plan(s)
 	if err != nil {
 		return err

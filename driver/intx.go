@@ -354,6 +354,8 @@ func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, er
 		return batched{}, pgx.ErrTxClosed
 	case s.readOnly && !s.txReadOnly:
 		return batched{}, errTxMasked
+	case len(cl.args) > maxParams:
+		return batched{}, errTooMany
 	case cl.text.copyIn:
 		return batched{}, errCopy
 	case cl.text.ours && cl.named():

@@ -38,13 +38,13 @@ var leftovers = []leftover{
 	{"temp view", []string{"create temp view mine as select 'of a'::text as secret"}, "select secret = 'of a' from mine"},
 	{"temp sequence", []string{"create temp sequence mine"}, "select true from pg_class where relname = 'mine'"},
 	{"temp function", []string{"create function pg_temp.mine() returns text language sql as $$ select 'of a'::text $$"}, "select pg_temp.mine() = 'of a'"},
-	{"set", []string{"set app.left = 'of a'"}, "select current_setting('app.left') = 'of a'"},
-	{"set in a transaction", []string{"begin", "set app.left = 'of a'", "commit"}, "select current_setting('app.left') = 'of a'"},
-	{"set in a text of several", []string{"select 1; set app.left = 'of a'"}, "select current_setting('app.left') = 'of a'"},
-	{"set_config", []string{"select set_config('app.left', 'of a', false)"}, "select current_setting('app.left') = 'of a'"},
-	{"set_config, spelt", []string{`select U&"set\005fconfig"('app.left', 'of a', false)`}, "select current_setting('app.left') = 'of a'"},
-	{"set_config in a CTE", []string{"with x as (select set_config('app.left', 'of a', false) s) select * from x"}, "select current_setting('app.left') = 'of a'"},
-	{"set in a block", []string{"do $$ begin set app.left = 'of a'; end $$"}, "select current_setting('app.left') = 'of a'"},
+	{"set", []string{"set app.remains = 'of a'"}, "select current_setting('app.remains') = 'of a'"},
+	{"set in a transaction", []string{"begin", "set app.remains = 'of a'", "commit"}, "select current_setting('app.remains') = 'of a'"},
+	{"set in a text of several", []string{"select 1; set app.remains = 'of a'"}, "select current_setting('app.remains') = 'of a'"},
+	{"set_config", []string{"select set_config('app.remains', 'of a', false)"}, "select current_setting('app.remains') = 'of a'"},
+	{"set_config, spelt", []string{`select U&"set\005fconfig"('app.remains', 'of a', false)`}, "select current_setting('app.remains') = 'of a'"},
+	{"set_config in a CTE", []string{"with x as (select set_config('app.remains', 'of a', false) s) select * from x"}, "select current_setting('app.remains') = 'of a'"},
+	{"set in a block", []string{"do $$ begin set app.remains = 'of a'; end $$"}, "select current_setting('app.remains') = 'of a'"},
 	{"search_path", []string{"set search_path = keyhole"}, "select current_setting('search_path') = 'keyhole'"},
 	{"search_path by schema", []string{"set schema 'keyhole'"}, "select current_setting('search_path') like '%keyhole%'"},
 	{"time zone", []string{"set time zone 'Asia/Tokyo'"}, "select current_setting('timezone') = 'Asia/Tokyo'"},
@@ -258,7 +258,7 @@ func TestLeftoversKept(t *testing.T) {
 	eachIdentityMode(t, func(t *testing.T, mode string) {
 		h := w.open(t, mode, driver.Config{Session: "keep"})
 		c := pinned(t, h)
-		for _, text := range []string{"set app.left = 'of a'", "create temp table mine as select 'of a'::text as secret", "select pg_advisory_lock(1)", "listen mine", "prepare mine as select 1"} {
+		for _, text := range []string{"set app.remains = 'of a'", "create temp table mine as select 'of a'::text as secret", "select pg_advisory_lock(1)", "listen mine", "prepare mine as select 1"} {
 			_, err := c.ExecContext(a, text)
 			require.NoError(t, err)
 		}
@@ -279,7 +279,7 @@ func TestLeftoversOfFunctions(t *testing.T) {
 	w := newIdentityWorld(t)
 	w.exec(`
 create function hides() returns int language plpgsql as $$ begin
-	perform set_config('app.left', 'of a', false); create temp table mine as select 'of a'::text as secret; perform pg_advisory_lock(4711);
+	perform set_config('app.remains', 'of a', false); create temp table mine as select 'of a'::text as secret; perform pg_advisory_lock(4711);
 	return 1; end $$;
 grant execute on all functions in schema public to public`)
 	ctx := context.Background()
@@ -340,7 +340,7 @@ func TestLeftoversOfRaw(t *testing.T) {
 				}
 				require.NoError(t, c.Raw(func(raw any) error {
 					p := raw.(interface{ Conn() *pgx.Conn }).Conn()
-					for _, text := range []string{"set app.left = 'of a'", "create temp table notes as select 1 as id, 'a'::text as tenant, 'of a'::text as body",
+					for _, text := range []string{"set app.remains = 'of a'", "create temp table notes as select 1 as id, 'a'::text as tenant, 'of a'::text as body",
 						"prepare mine as select 'of a'::text", "set role " + w.other, "select pg_advisory_lock(4711)", "listen mine", "set default_transaction_read_only = on"} {
 						_, err := p.Exec(ctx, text)
 						require.NoError(t, err)
@@ -441,19 +441,19 @@ func TestCleanUpCostsNoRoundTrip(t *testing.T) {
 			query(a) // first use
 			query(b)
 			for range 3 {
-				_, err := c.ExecContext(a, "set app.left = 'of a'")
+				_, err := c.ExecContext(a, "set app.remains = 'of a'")
 				require.NoError(t, err)
 				require.Equal(t, want, trips(t, func() { query(a) }), "nothing to clean for itself: %s", w.proxy.Messages())
 				require.Equal(t, want, trips(t, func() { query(b) }), "cleaned: %s", w.proxy.Messages())
 				require.Equal(t, want, trips(t, func() { query(b) }), "clean: %s", w.proxy.Messages())
 			}
-			_, err := c.ExecContext(a, "set app.left = 'of a'")
+			_, err := c.ExecContext(a, "set app.remains = 'of a'")
 			require.NoError(t, err)
 			require.Equal(t, 1, trips(t, func() {
 				_, err := c.ExecContext(b, "do $$ begin perform 1; end $$")
 				require.NoError(t, err)
 			}), w.proxy.Messages())
-			_, err = c.ExecContext(a, "set app.left = 'of a'")
+			_, err = c.ExecContext(a, "set app.remains = 'of a'")
 			require.NoError(t, err)
 			require.LessOrEqual(t, trips(t, func() {
 				tx, err := c.BeginTx(b, nil)
@@ -480,7 +480,7 @@ func TestNothingIsCleanedWithoutNeed(t *testing.T) {
 		require.NoError(t, err)
 		_, err = tx.Exec("savepoint s")
 		require.NoError(t, err)
-		_, err = tx.Exec("set local app.left = 'x'")
+		_, err = tx.Exec("set local app.remains = 'x'")
 		require.NoError(t, err)
 		require.NoError(t, tx.Commit())
 	}
@@ -499,7 +499,7 @@ func TestSimpleProtocolSendsOnlyQueries(t *testing.T) {
 	h := w.open(t, "simple_protocol", driver.Config{})
 	c := pinned(t, h)
 	for _, who := range []context.Context{a, b, masked, pganon.System(a, "test")} {
-		_, err := c.ExecContext(who, "set app.left = 'x'")
+		_, err := c.ExecContext(who, "set app.remains = 'x'")
 		require.NoError(t, err)
 		var n int
 		require.NoError(t, c.QueryRowContext(who, "select $1::int", 1).Scan(&n))
