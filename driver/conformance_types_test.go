@@ -65,14 +65,6 @@ func resultTypes(e *env) {
 	e.query("all at once", e.db, "select "+strings.Join(expressions[:len(expressions)-1], ", "))
 }
 
-type (
-	namedString string
-	namedInt    int16
-	namedBytes  []byte
-	namedBool   bool
-	namedTime   time.Time
-)
-
 // typedDestinations scans every value into every destination a program may use.
 func typedDestinations(e *env) {
 	m := pgtype.NewMap()
@@ -90,26 +82,31 @@ func typedDestinations(e *env) {
 			new(pgtype.Text), new(pgtype.Int2), new(pgtype.Int4), new(pgtype.Int8), new(pgtype.Float4), new(pgtype.Float8), new(pgtype.Bool), new(pgtype.Numeric),
 			new(pgtype.Date), new(pgtype.Timestamp), new(pgtype.Timestamptz), new(pgtype.Time), new(pgtype.Interval), new(pgtype.UUID), new(pgtype.Uint32),
 			new(pgtype.Point), new(pgtype.Bits), new(pgtype.DriverBytes),
-			new(sql.RawBytes), // the last one: it holds the row
 		} {
 			err := rows.Scan(dest)
 			fmt.Fprintf(&text, "%T %s %s\n", dest, show(dest), show(err))
 		}
-		require.NoError(e, rows.Close())
-		e.see(x, printed(text.String()))
-
 		// PostgreSQL's own types, as pgx's documentation shows it.
-		text.Reset()
 		for _, dest := range []any{
 			new([]int32), new([]int64), new([]string), new([]*string), new([][]int16), new(pgtype.FlatArray[pgtype.Int8]), new(pgtype.Array[string]),
 			new(netip.Prefix), new(netip.Addr), new(pgtype.Range[pgtype.Int4]), new(map[string]any), new(time.Duration), new(big.Int), new([16]byte),
 		} {
-			err := e.db.QueryRowContext(e.ctx, "select "+x).Scan(m.SQLScanner(dest))
-			fmt.Fprintf(&text, "%T %s %s\n", dest, show(dest), show(err))
+			err := rows.Scan(m.SQLScanner(dest))
+			fmt.Fprintf(&text, "SQLScanner %T %s %s\n", dest, show(dest), show(err))
 		}
-		e.see(x+" by SQLScanner", printed(text.String()))
+		var raw sql.RawBytes // the last one: it holds the row
+		fmt.Fprintf(&text, "%s %s\n", show(rows.Scan(&raw)), show(raw))
+		require.NoError(e, rows.Close())
+		e.see(x, printed(text.String()))
 	}
 }
+
+type (
+	namedString string
+	namedInt    int16
+	namedBytes  []byte
+	namedBool   bool
+)
 
 // shouting is a driver.Valuer, refusing one that fails, pointing one whose method is on the pointer.
 type shouting string

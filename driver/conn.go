@@ -224,7 +224,7 @@ func (c *conn) run(ctx context.Context, cl *call) error {
 		c.seen = true
 	}
 	cl.start = time.Now()
-	traced := c.connector.tracer.start(ctx, c.pgx, cl.sql)
+	traced := c.connector.tracer.start(ctx, c.pgx, sql)
 	err := c.runAs(ctx, cl)
 	if cl.rows == nil {
 		c.connector.tracer.end(traced, c.pgx, cl.tag, err)
@@ -620,11 +620,15 @@ func (c *conn) describe(ctx context.Context, cl *call, s situation) (*described,
 		}
 		msg.reparse = c.reclaim(d.sd.Name)
 	}
+	traced := c.connector.tracer.TracePrepareStart(ctx, c.pgx, pgx.TracePrepareStartData{Name: d.sd.Name, SQL: cl.sql})
 	f := c.launch(ctx, cl.who, planFirst(s), &msg)
-	if err := f.untilText(); err != nil || f.parsed == nil {
-		return nil, c.landed(f, cl, nil)
+	_ = f.untilText()
+	err := c.landed(f, cl, nil)
+	if err == nil && f.parsed == nil {
+		err = errProtocol
 	}
-	if err := c.landed(f, cl, nil); err != nil {
+	c.connector.tracer.TracePrepareEnd(traced, c.pgx, pgx.TracePrepareEndData{Err: err})
+	if err != nil {
 		return nil, err
 	}
 	d.sd.ParamOIDs, d.sd.Fields = f.parsed.ParamOIDs, f.parsed.Fields

@@ -36,7 +36,7 @@ var leftovers = []leftover{
 	{"temp table in a text of several", []string{"select 1; create temp table mine as select 'of a'::text as secret; select 2"}, "select secret = 'of a' from mine"},
 	{"temp table, spelt", []string{`create table U&"pg\005ftemp".mine as select 'of a'::text as secret`}, "select secret = 'of a' from mine"},
 	{"temp view", []string{"create temp view mine as select 'of a'::text as secret"}, "select secret = 'of a' from mine"},
-	{"temp sequence", []string{"create temp sequence mine"}, "select true from pg_class where relname = 'mine'"},
+	{"temp sequence", []string{"create temp sequence mine"}, "select true from pg_class where relname = 'mine' and relnamespace = pg_my_temp_schema()"},
 	{"temp function", []string{"create function pg_temp.mine() returns text language sql as $$ select 'of a'::text $$"}, "select pg_temp.mine() = 'of a'"},
 	{"set", []string{"set app.remains = 'of a'"}, "select current_setting('app.remains') = 'of a'"},
 	{"set in a transaction", []string{"begin", "set app.remains = 'of a'", "commit"}, "select current_setting('app.remains') = 'of a'"},
@@ -103,7 +103,9 @@ func TestLeftoversAreNotSeenByTheNext(t *testing.T) {
 			h := w.open(t, mode, driver.Config{})
 			for _, l := range leftovers {
 				for who, b := range next {
-					if !warm && who != "tenant" {
+					switch {
+					case !warm && who != "tenant", who == "masked" && l.name == "read only", who == "system" && l.name == "session role",
+						warm && l.name == "temp table before a real one": // a plan that is there stays the real one's
 						continue
 					}
 					c, err := h.Conn(ctx)
@@ -114,7 +116,7 @@ func TestLeftoversAreNotSeenByTheNext(t *testing.T) {
 					name := fmt.Sprintf("%s, %s next, warm %t", l.name, who, warm)
 					for _, text := range l.leave {
 						_, err := c.ExecContext(a, w.sql(text))
-						require.NoError(t, err, name)
+						assert.NoError(t, err, name)
 					}
 					require.NoError(t, c.Close()) // back to the pool
 					c, err = h.Conn(ctx)
@@ -471,6 +473,7 @@ func TestNothingIsCleanedWithoutNeed(t *testing.T) {
 	w := newIdentityWorld(t)
 	h := w.open(t, "cache_statement", driver.Config{})
 	c := pinned(t, h)
+	defer c.Close()
 	for i := range 6 {
 		who := w.as(w.tenant, string(rune('a'+i%2)))
 		w.is(t, who, c, w.tenant, string(rune('a'+i%2)))
@@ -478,6 +481,7 @@ func TestNothingIsCleanedWithoutNeed(t *testing.T) {
 		require.NoError(t, err)
 		tx, err := c.BeginTx(who, nil)
 		require.NoError(t, err)
+		defer func() { _ = tx.Rollback() }()
 		_, err = tx.Exec("savepoint s")
 		require.NoError(t, err)
 		_, err = tx.Exec("set local app.remains = 'x'")

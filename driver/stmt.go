@@ -62,6 +62,10 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	}
 	cl := &call{sql: query, stmt: st, text: t, who: who, mode: c.mode}
 	s := c.situation(who, t)
+	if s.status == 'E' {
+		_, err := c.pg.Prepare(ctx, "", query, nil) // the server refuses it, and says why
+		return nil, c.unretryable(errors.Unwrap(err))
+	}
 	d, err := c.describe(ctx, cl, s)
 	if err != nil && s.status == 'I' && c.lost(err) {
 		c.forget()

@@ -102,19 +102,22 @@ func (t *tx) Commit() error {
 		c.tx = nil
 	}
 	if !c.IsValid() {
-		return driver.ErrBadConn
+		return pgconn.ErrConnClosed
 	}
 	who := t.who
 	if who == nil {
 		who = c.writer
 	}
-	cl := call{sql: "commit", text: &text{kind: kindCommit}, who: who}
+	cl := call{sql: "commit", text: &text{kind: kindCommit}, who: who, mode: c.mode, start: time.Now()}
 	var err error
 	if who == nil || who.login && !c.seen || c.pg.TxStatus() != 'T' {
 		cl.tag, err = c.pgx.Exec(t.ctx, cl.sql)
 		c.transactionIs(c.pg.TxStatus(), nil, false)
 	} else {
+		traced := c.connector.tracer.start(t.ctx, c.pgx, cl.sql)
 		err = c.runAs(t.ctx, &cl)
+		c.connector.tracer.end(traced, c.pgx, cl.tag, err)
+		c.connector.logStatement(t.ctx, &cl, err)
 	}
 	if err != nil {
 		if c.pg.TxStatus() != 'I' {
@@ -137,7 +140,7 @@ func (t *tx) Rollback() error {
 		c.tx = nil
 	}
 	if !c.IsValid() {
-		return driver.ErrBadConn
+		return pgconn.ErrConnClosed
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTime)
 	defer cancel()
