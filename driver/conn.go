@@ -496,12 +496,16 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 		sd = d.sd
 		msg.sd, msg.sql, msg.oids = sd, sd.SQL, sd.ParamOIDs
 		if len(sd.ParamOIDs) != len(cl.args) {
+			c.invalidate(d)
 			if cl.wantRows { // as pgx, whose Exec lets the builder count
 				return fmt.Errorf("expected %d arguments, got %d", len(sd.ParamOIDs), len(cl.args))
 			}
 		}
 	}
 	if err := c.eqb.Build(c.pgx.TypeMap(), sd, cl.args); err != nil {
+		if d != nil {
+			c.invalidate(d) // the types may have changed since
+		}
 		return err
 	}
 	msg.values, msg.formats = c.eqb.ParamValues, c.eqb.ParamFormats
