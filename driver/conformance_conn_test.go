@@ -18,23 +18,23 @@ import (
 )
 
 var connectionCases = []conformanceCase{
-	{name: "cancelled before", run: cancelledBefore},
-	{name: "cancelled during", run: cancelledDuring},
-	{name: "cancelled between rows", run: cancelledBetweenRows},
-	{name: "cancelled after", run: cancelledAfter},
-	{name: "cancelled by the server", run: cancelledByServer},
-	{name: "backend killed while idle", run: killedIdle},
-	{name: "backend killed during a statement", run: killedDuring},
-	{name: "backends killed, retry on the pool", run: killedPool},
-	{name: "bad connections", run: badConnections},
-	{name: "life of a conn", run: lifeOfConn},
-	{name: "life of a pool", run: lifeOfPool},
-	{name: "hooks", run: hooks},
-	{name: "raw", run: rawAccess},
-	{name: "what a session keeps", run: sessionState},
-	{name: "listen", run: listening},
-	{name: "tracer", run: tracing},
-	{name: "connect errors", run: connectErrors},
+	{name: "cancelled before", run: caseCancelledBefore},
+	{name: "cancelled during", run: caseCancelledDuring, slow: true},
+	{name: "cancelled between rows", run: caseCancelledBetweenRows, slow: true},
+	{name: "cancelled after", run: caseCancelledAfter},
+	{name: "cancelled by the server", run: caseCancelledByServer},
+	{name: "backend killed while idle", run: caseKilledIdle, slow: true},
+	{name: "backend killed during a statement", run: caseKilledDuring, slow: true},
+	{name: "backends killed, retry on the pool", run: caseKilledPool, slow: true},
+	{name: "bad connections", run: caseBadConnections, slow: true},
+	{name: "life of a conn", run: caseLifeOfConn},
+	{name: "life of a pool", run: caseLifeOfPool, slow: true},
+	{name: "hooks", run: caseHooks},
+	{name: "raw", run: caseRawAccess},
+	{name: "what a session keeps", run: caseSessionState},
+	{name: "listen", run: caseListening},
+	{name: "tracer", run: caseTracing},
+	{name: "connect errors", run: caseConnectErrors},
 }
 
 func noticesInto(seen *[]string) func(*pgx.ConnConfig) {
@@ -45,7 +45,7 @@ func noticesInto(seen *[]string) func(*pgx.ConnConfig) {
 	}
 }
 
-func cancelledBefore(e *env) {
+func caseCancelledBefore(e *conformanceEnv) {
 	e.setup(itemTable)
 	done, cancel := context.WithCancel(e.ctx)
 	cancel()
@@ -55,7 +55,7 @@ func cancelledBefore(e *env) {
 		for _, on := range []string{"db", "conn", "tx", "stmt"} {
 			label := name + ", " + on + ": "
 			opened := e.opened.Load()
-			var r runner
+			var r sqlRunner
 			var end func() error
 			switch on {
 			case "db":
@@ -68,7 +68,7 @@ func cancelledBefore(e *env) {
 				r, end = tx, tx.Commit
 			case "stmt":
 				stmt := e.prepare(e.db, "select $1::int")
-				r, end = bound{stmt}, stmt.Close
+				r, end = boundStmt{stmt}, stmt.Close
 			}
 			_, err := r.ExecContext(ctx, "select $1::int", 1)
 			e.see(label+"exec", err)
@@ -91,7 +91,7 @@ func cancelledBefore(e *env) {
 	e.query("nothing written", e.db, "select count(*) from item")
 }
 
-func cancelledDuring(e *env) {
+func caseCancelledDuring(e *conformanceEnv) {
 	const nap = 20 * time.Millisecond
 	for _, how := range []string{"timeout", "cancel"} {
 		for _, what := range []string{"query", "exec", "exec without arguments", "several", "prepared", "do", "transaction"} {
@@ -100,7 +100,7 @@ func cancelledDuring(e *env) {
 			var ctx context.Context
 			var cancel context.CancelFunc
 			prepared := e.prepare(e.db, "select pg_sleep($1::int)")
-			e.exec(label+"first use", bound{prepared}, "", 0)
+			e.exec(label+"first use", boundStmt{prepared}, "", 0)
 			if how == "timeout" {
 				ctx, cancel = context.WithTimeout(e.ctx, nap)
 			} else {
@@ -131,20 +131,20 @@ func cancelledDuring(e *env) {
 				tx, err = e.db.BeginTx(ctx, nil)
 				require.NoError(e, err)
 				_, err = tx.ExecContext(e.ctx, "select pg_sleep(0.05)")
-				e.see(label+"statement of another context", class(err))
+				e.see(label+"statement of another context", errorClass(err))
 				err = tx.Commit()
 			}
 			cancel()
 			e.see(label+"error", err)
 			e.query(label+"after", e.db, "select 1")
-			e.exec(label+"prepared after", bound{prepared}, "", 0)
+			e.exec(label+"prepared after", boundStmt{prepared}, "", 0)
 			e.see(label+"connections opened", e.opened.Load()-opened)
 			_ = prepared.Close()
 		}
 	}
 }
 
-func cancelledBetweenRows(e *env) {
+func caseCancelledBetweenRows(e *conformanceEnv) {
 	for _, query := range []string{"select i, repeat('x', 500) from generate_series(1, 100000) i", "select i, case when i > 100 then pg_sleep(10)::text end, repeat('x', 1000) from generate_series(1, 200) i"} {
 		ctx, cancel := context.WithCancel(e.ctx)
 		rows, err := e.db.QueryContext(ctx, query)
@@ -155,14 +155,14 @@ func cancelledBetweenRows(e *env) {
 		cancel()
 		for rows.Next() {
 		}
-		e.see(query+": err", class(rows.Err()))
+		e.see(query+": err", errorClass(rows.Err()))
 		e.see(query+": closed", rows.Next())
 		_ = rows.Close()
 		e.query(query+": usable", e.db, "select 1")
 	}
 }
 
-func cancelledAfter(e *env) {
+func caseCancelledAfter(e *conformanceEnv) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	rows, err := e.db.QueryContext(ctx, "select 1")
 	require.NoError(e, err)
@@ -183,7 +183,7 @@ func cancelledAfter(e *env) {
 	stmt, err := e.db.PrepareContext(ctx, "select $1::int")
 	require.NoError(e, err)
 	cancel()
-	e.query("prepared", bound{stmt}, "", 6)
+	e.query("prepared", boundStmt{stmt}, "", 6)
 	e.see("close", stmt.Close())
 	ctx, cancel = context.WithCancel(e.ctx)
 	conn, err := e.db.Conn(ctx)
@@ -194,7 +194,7 @@ func cancelledAfter(e *env) {
 }
 
 // backends returns the process ids of the login's connections that sleep, once there is one.
-func (e *env) backends() []int32 {
+func (e *conformanceEnv) backends() []int32 {
 	ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
 	defer cancel()
 	for {
@@ -208,7 +208,7 @@ func (e *env) backends() []int32 {
 }
 
 // kill ends all connections of the login and waits until they are gone.
-func (e *env) kill() {
+func (e *conformanceEnv) kill() {
 	e.Helper()
 	ctx := context.Background()
 	_, err := e.site.admin.Exec(ctx, "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", e.site.login)
@@ -220,7 +220,7 @@ func (e *env) kill() {
 	}, 10*time.Second, time.Millisecond)
 }
 
-func cancelledByServer(e *env) {
+func caseCancelledByServer(e *conformanceEnv) {
 	for _, text := range []string{"select pg_sleep(10)", "select i, case when i = 3 then pg_sleep(10)::text end from generate_series(1, 5) i", "do $$ begin perform pg_sleep(10); end $$"} {
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -239,14 +239,18 @@ func cancelledByServer(e *env) {
 	}
 }
 
-func killedIdle(e *env) {
+func caseKilledIdle(e *conformanceEnv) {
 	e.setup(itemTable)
 	for _, ping := range []bool{false, true} {
-		for _, what := range []string{"query", "query without arguments", "exec", "exec without arguments", "several", "do", "prepare", "prepared", "begin", "ping", "conn", "tx", "commit", "rollback", "rows"} {
+		whats := []string{"query", "exec", "several", "prepare", "prepared", "begin", "conn", "tx", "commit", "rollback", "rows"}
+		if ping {
+			whats = []string{"exec", "begin", "prepared"}
+		}
+		for _, what := range whats {
 			label := fmt.Sprintf("ping %t, %s: ", ping, what)
-			db := e.open(options{ping: ping})
+			db := e.open(handleOptions{ping: ping})
 			e.query(label+"before", db, "select name from item where id = $1", 1)
-			var r runner = db
+			var r sqlRunner = db
 			var stmt *sql.Stmt
 			var tx *sql.Tx
 			var rows *sql.Rows
@@ -269,16 +273,10 @@ func killedIdle(e *env) {
 			switch what {
 			case "query", "conn", "tx":
 				rows, err = r.QueryContext(e.ctx, "select name from item where id = $1", 1)
-			case "query without arguments":
-				rows, err = r.QueryContext(e.ctx, "select 1")
 			case "exec":
 				_, err = r.ExecContext(e.ctx, "update item set quantity = $1", 1)
-			case "exec without arguments":
-				_, err = r.ExecContext(e.ctx, "update item set quantity = 1")
 			case "several":
 				_, err = r.ExecContext(e.ctx, "update item set quantity = 1; select 1")
-			case "do":
-				_, err = r.ExecContext(e.ctx, "do $$ begin end $$")
 			case "prepare":
 				_, err = db.PrepareContext(e.ctx, "select 'new'")
 			case "prepared":
@@ -288,8 +286,6 @@ func killedIdle(e *env) {
 				if begun, err = db.BeginTx(e.ctx, nil); err == nil {
 					err = begun.Rollback()
 				}
-			case "ping":
-				err = db.PingContext(e.ctx)
 			case "commit":
 				err = tx.Commit()
 			case "rollback":
@@ -302,7 +298,7 @@ func killedIdle(e *env) {
 			if rows != nil {
 				_ = rows.Close()
 			}
-			e.see(label+"error", class(err))
+			e.see(label+"error", errorClass(err))
 			e.see(label+"bad conn", errors.Is(err, sqldriver.ErrBadConn))
 			if tx != nil {
 				_ = tx.Rollback()
@@ -319,13 +315,13 @@ func killedIdle(e *env) {
 	e.opened.Store(0)
 }
 
-func killedDuring(e *env) {
+func caseKilledDuring(e *conformanceEnv) {
 	for _, what := range []string{"query", "exec", "tx", "rows"} {
 		text := "select pg_sleep(10)"
 		if what == "rows" {
 			text = "select i, case when i = 100 then pg_sleep(10)::text end, repeat('x', 1000) from generate_series(1, 200) i"
 		}
-		var r runner = e.db
+		var r sqlRunner = e.db
 		var tx *sql.Tx
 		if what == "tx" {
 			tx = e.begin(e.db, nil)
@@ -352,8 +348,8 @@ func killedDuring(e *env) {
 	}
 }
 
-func killedPool(e *env) {
-	db := e.open(options{conns: 4, ping: true})
+func caseKilledPool(e *conformanceEnv) {
+	db := e.open(handleOptions{conns: 4, ping: true})
 	fill := func() {
 		conns := make([]*sql.Conn, 4)
 		for i := range conns {
@@ -368,8 +364,6 @@ func killedPool(e *env) {
 	stmt := e.prepare(db, "select $1::int")
 	for round, do := range []func() error{
 		func() error { _, err := db.ExecContext(e.ctx, "select $1::int", 1); return err },
-		func() error { _, err := db.ExecContext(e.ctx, "select 1; select 2"); return err },
-		func() error { var n int; return db.QueryRowContext(e.ctx, "select $1::int", 1).Scan(&n) },
 		func() error { _, err := stmt.ExecContext(e.ctx, 1); return err },
 		func() error {
 			tx, err := db.BeginTx(e.ctx, nil)
@@ -378,7 +372,6 @@ func killedPool(e *env) {
 			}
 			return tx.Commit()
 		},
-		func() error { return db.PingContext(e.ctx) },
 	} {
 		fill()
 		e.kill()
@@ -390,7 +383,7 @@ func killedPool(e *env) {
 	e.opened.Store(0)
 }
 
-func badConnections(e *env) {
+func caseBadConnections(e *conformanceEnv) {
 	conn := e.conn(e.db)
 	e.see("raw says bad", conn.Raw(func(any) error { return sqldriver.ErrBadConn }))
 	e.query("conn after", conn, "select 1")
@@ -399,7 +392,7 @@ func badConnections(e *env) {
 	e.see("connections", e.opened.Load())
 
 	conn = e.conn(e.db)
-	require.NoError(e, raw(conn, func(c *pgx.Conn) error { return c.Close(e.ctx) }))
+	require.NoError(e, onPgx(conn, func(c *pgx.Conn) error { return c.Close(e.ctx) }))
 	e.exec("exec on a closed one", conn, "select $1::int", 1)
 	e.query("query on a closed one", conn, "select 1")
 	_, err := conn.BeginTx(e.ctx, nil)
@@ -410,7 +403,7 @@ func badConnections(e *env) {
 	e.see("close it", conn.Close())
 	for _, what := range []string{"exec", "query", "begin", "prepare", "ping"} {
 		conn = e.conn(e.db)
-		require.NoError(e, raw(conn, func(c *pgx.Conn) error { return c.Close(e.ctx) }))
+		require.NoError(e, onPgx(conn, func(c *pgx.Conn) error { return c.Close(e.ctx) }))
 		e.see(what+": close", conn.Close())
 		var err error
 		switch what {
@@ -437,7 +430,7 @@ func badConnections(e *env) {
 	}
 	// A network that breaks.
 	proxy := e.site.db.Proxy()
-	db := e.open(options{proxy: proxy, ping: true})
+	db := e.open(handleOptions{proxy: proxy, ping: true})
 	e.query("through the proxy", db, "select 1")
 	proxy.Cut()
 	require.Eventually(e, func() bool {
@@ -448,7 +441,7 @@ func badConnections(e *env) {
 	late, cancel := context.WithTimeout(e.ctx, 20*time.Millisecond)
 	defer cancel()
 	_, err = db.ExecContext(late, "select 1")
-	e.see("a slow network", class(err))
+	e.see("a slow network", errorClass(err))
 	proxy.SetLatency(0)
 	e.query("a fast one again", db, "select 1")
 	_ = db.Close()
@@ -456,7 +449,7 @@ func badConnections(e *env) {
 	e.opened.Store(0)
 }
 
-func lifeOfConn(e *env) {
+func caseLifeOfConn(e *conformanceEnv) {
 	conn := e.conn(e.db)
 	e.see("ping", conn.PingContext(e.ctx))
 	e.query("query", conn, "select 1")
@@ -464,11 +457,11 @@ func lifeOfConn(e *env) {
 	tx := e.begin(conn, nil)
 	e.query("in its tx", tx, "select 1")
 	e.see("commit", tx.Commit())
-	e.query("prepared", bound{stmt}, "", 1)
+	e.query("prepared", boundStmt{stmt}, "", 1)
 	e.see("close", conn.Close())
 	e.see("close again", conn.Close())
 	e.query("query after close", conn, "select 1")
-	e.query("prepared after close", bound{stmt}, "", 1)
+	e.query("prepared after close", boundStmt{stmt}, "", 1)
 	_, err := conn.BeginTx(e.ctx, nil)
 	e.see("begin after close", err)
 	e.see("ping after close", conn.PingContext(e.ctx))
@@ -485,8 +478,8 @@ func lifeOfConn(e *env) {
 	e.see("close the last", conn.Close())
 }
 
-func lifeOfPool(e *env) {
-	db := e.open(options{})
+func caseLifeOfPool(e *conformanceEnv) {
+	db := e.open(handleOptions{})
 	db.SetConnMaxLifetime(time.Nanosecond)
 	before := e.opened.Load()
 	for i := range 3 {
@@ -495,7 +488,7 @@ func lifeOfPool(e *env) {
 	e.see("lifetime: connections", e.opened.Load()-before)
 	stmt := e.prepare(db, "select $1::int")
 	for i := range 2 {
-		e.query(fmt.Sprint("lifetime, prepared ", i), bound{stmt}, "", i)
+		e.query(fmt.Sprint("lifetime, prepared ", i), boundStmt{stmt}, "", i)
 	}
 	tx := e.begin(db, nil)
 	e.query("lifetime, tx", tx, "select 1")
@@ -512,7 +505,7 @@ func lifeOfPool(e *env) {
 	e.query("query after close", db, "select 1")
 	e.see("ping after close", db.PingContext(e.ctx))
 
-	db = e.open(options{conns: 3})
+	db = e.open(handleOptions{conns: 3})
 	var wg sync.WaitGroup
 	for g := range 12 {
 		wg.Go(func() {
@@ -529,10 +522,10 @@ func lifeOfPool(e *env) {
 	e.opened.Store(0) // how many were opened is up to the scheduler
 }
 
-func hooks(e *env) {
+func caseHooks(e *conformanceEnv) {
 	var calls []string
 	refuse := ""
-	db := e.open(options{
+	db := e.open(handleOptions{
 		configure: func(*pgx.ConnConfig) { calls = append(calls, "before connect") },
 		after: func(ctx context.Context, conn *pgx.Conn) error {
 			calls = append(calls, "after connect")
@@ -575,10 +568,10 @@ func hooks(e *env) {
 	check("after connect refuses")
 }
 
-func rawAccess(e *env) {
+func caseRawAccess(e *conformanceEnv) {
 	e.setup(itemTable)
 	conn := e.conn(e.db)
-	require.NoError(e, raw(conn, func(c *pgx.Conn) error {
+	require.NoError(e, onPgx(conn, func(c *pgx.Conn) error {
 		n, err := c.CopyFrom(e.ctx, pgx.Identifier{"item"}, []string{"id", "name"}, pgx.CopyFromRows([][]any{{10, "ten"}, {11, "eleven"}}))
 		e.see("copy from", n, err)
 		var batch pgx.Batch
@@ -594,7 +587,7 @@ func rawAccess(e *env) {
 	e.see("error of the function", conn.Raw(func(any) error { return errors.New("mine") }))
 	e.query("after", conn, "select count(*) from item")
 	tx := e.begin(conn, nil)
-	require.NoError(e, raw(conn, func(c *pgx.Conn) error {
+	require.NoError(e, onPgx(conn, func(c *pgx.Conn) error {
 		n, err := c.CopyFrom(e.ctx, pgx.Identifier{"item"}, []string{"id", "name"}, pgx.CopyFromRows([][]any{{20, "twenty"}}))
 		e.see("copy in a tx", n, err)
 		e.see("status", string(c.PgConn().TxStatus()))
@@ -603,7 +596,7 @@ func rawAccess(e *env) {
 	e.query("seen in the tx", tx, "select count(*) from item")
 	e.see("rollback", tx.Rollback())
 	e.query("gone", conn, "select count(*) from item")
-	require.NoError(e, raw(conn, func(c *pgx.Conn) error {
+	require.NoError(e, onPgx(conn, func(c *pgx.Conn) error {
 		_, err := c.Exec(e.ctx, "begin")
 		return err
 	}))
@@ -612,8 +605,8 @@ func rawAccess(e *env) {
 	e.query("gone too", conn, "select count(*) from item")
 }
 
-// sessionState shows that what a program leaves on its session is still there for itself.
-func sessionState(e *env) {
+// caseSessionState shows that what a program leaves on its session is still there for itself.
+func caseSessionState(e *conformanceEnv) {
 	e.setup(itemTable)
 	conn := e.conn(e.db)
 	e.exec("set", conn, "set application_name = 'mine'")
@@ -645,10 +638,10 @@ func sessionState(e *env) {
 	e.query("after reset", e.db, "select current_setting('application_name'), current_setting('app.tenant', true)")
 }
 
-func listening(e *env) {
+func caseListening(e *conformanceEnv) {
 	conn := e.conn(e.db)
 	wait := func(label string) {
-		err := raw(conn, func(c *pgx.Conn) error {
+		err := onPgx(conn, func(c *pgx.Conn) error {
 			ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
 			defer cancel()
 			n, err := c.WaitForNotification(ctx)
@@ -669,7 +662,7 @@ func listening(e *env) {
 
 	// All through Raw.
 	conn = e.conn(e.db)
-	require.NoError(e, raw(conn, func(c *pgx.Conn) error {
+	require.NoError(e, onPgx(conn, func(c *pgx.Conn) error {
 		_, err := c.Exec(e.ctx, "listen raw")
 		return err
 	}))
@@ -679,7 +672,7 @@ func listening(e *env) {
 
 	// A handler, and notifications of our own.
 	var got []string
-	db := e.open(options{configure: func(config *pgx.ConnConfig) {
+	db := e.open(handleOptions{configure: func(config *pgx.ConnConfig) {
 		config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { got = append(got, n.Channel+" "+n.Payload) }
 	}})
 	e.exec("listen with a handler", db, "listen own")
@@ -693,14 +686,14 @@ func listening(e *env) {
 	e.see("handled", strings.Join(got, ", "))
 }
 
-// recorder is a tracer that records what it is told of.
-type recorder struct {
+// traceRecorder is a tracer that records what it is told of.
+type traceRecorder struct {
 	mu        sync.Mutex
 	events    []string
 	arguments int // how often it saw arguments
 }
 
-func (r *recorder) add(format string, args ...any) {
+func (r *traceRecorder) add(format string, args ...any) {
 	event := fmt.Sprintf(format, args...)
 	if strings.Contains(event, seenQuery) {
 		return // of the suite itself
@@ -712,7 +705,7 @@ func (r *recorder) add(format string, args ...any) {
 
 type traceKey struct{}
 
-func (r *recorder) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+func (r *traceRecorder) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	r.add("query start %q conn %t", data.SQL, conn != nil)
 	r.mu.Lock()
 	r.arguments += len(data.Args)
@@ -720,11 +713,11 @@ func (r *recorder) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx
 	return context.WithValue(ctx, traceKey{}, data.SQL)
 }
 
-func (r *recorder) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
-	r.add("query end of %q conn %t tag %q err %s", ctx.Value(traceKey{}), conn != nil, data.CommandTag, class(data.Err))
+func (r *traceRecorder) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+	r.add("query end of %q conn %t tag %q err %s", ctx.Value(traceKey{}), conn != nil, data.CommandTag, errorClass(data.Err))
 }
 
-func (r *recorder) take() string {
+func (r *traceRecorder) take() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	events := strings.Join(r.events, "\n")
@@ -732,41 +725,41 @@ func (r *recorder) take() string {
 	return events
 }
 
-// fullRecorder is a recorder that wants to be told of more than queries.
-type fullRecorder struct{ *recorder }
+// fullTraceRecorder is a traceRecorder that wants to be told of more than queries.
+type fullTraceRecorder struct{ *traceRecorder }
 
-func (r fullRecorder) TracePrepareStart(ctx context.Context, _ *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
+func (r fullTraceRecorder) TracePrepareStart(ctx context.Context, _ *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
 	r.add("prepare start %q", data.SQL)
 	return context.WithValue(ctx, traceKey{}, data.SQL)
 }
 
-func (r fullRecorder) TracePrepareEnd(ctx context.Context, _ *pgx.Conn, data pgx.TracePrepareEndData) {
-	r.add("prepare end of %q already %t err %s", ctx.Value(traceKey{}), data.AlreadyPrepared, class(data.Err))
+func (r fullTraceRecorder) TracePrepareEnd(ctx context.Context, _ *pgx.Conn, data pgx.TracePrepareEndData) {
+	r.add("prepare end of %q already %t err %s", ctx.Value(traceKey{}), data.AlreadyPrepared, errorClass(data.Err))
 }
 
-func (r fullRecorder) TraceConnectStart(ctx context.Context, data pgx.TraceConnectStartData) context.Context {
+func (r fullTraceRecorder) TraceConnectStart(ctx context.Context, data pgx.TraceConnectStartData) context.Context {
 	r.add("connect start, user %t", data.ConnConfig.User != "")
 	return ctx
 }
 
-func (r fullRecorder) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEndData) {
-	r.add("connect end, conn %t err %s", data.Conn != nil, class(data.Err))
+func (r fullTraceRecorder) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEndData) {
+	r.add("connect end, conn %t err %s", data.Conn != nil, errorClass(data.Err))
 }
 
-func tracing(e *env) {
+func caseTracing(e *conformanceEnv) {
 	e.setup(itemTable)
 	for _, full := range []bool{false, true} {
-		rec := &recorder{}
+		rec := &traceRecorder{}
 		var tracer pgx.QueryTracer = rec
 		kind := "queries: "
 		if full {
-			tracer, kind = fullRecorder{rec}, "full: "
+			tracer, kind = fullTraceRecorder{rec}, "full: "
 		}
-		db := e.open(options{tracer: tracer})
+		db := e.open(handleOptions{tracer: tracer})
 		step := func(label string, do func() error) {
 			label = kind + label
-			e.see(label+": result", class(do()))
-			e.see(label+": events", printed(rec.take()))
+			e.see(label+": result", errorClass(do()))
+			e.see(label+": events", printedText(rec.take()))
 		}
 		exec := func(text string, args ...any) func() error {
 			return func() error { _, err := db.ExecContext(e.ctx, text, args...); return err }
@@ -826,13 +819,13 @@ func tracing(e *env) {
 		step("close", func() error { return stmt.Close() })
 		step("prepare error", func() error { _, err := db.PrepareContext(e.ctx, "selec 1"); return err })
 		e.see(kind+"ends", strings.Count(strings.Join(rec.events, "\n"), "end"))
-		if e.variant.name != plain.name {
+		if e.variant.name != plainPgx.name {
 			assert.Zero(e, rec.arguments, "a tracer never sees arguments")
 		}
 	}
 }
 
-func connectErrors(e *env) {
+func caseConnectErrors(e *conformanceEnv) {
 	for _, params := range []map[string]string{
 		{"search_path": "x", "nosuch_setting": "1"}, {"work_mem": "nonsense"}, {"connect_timeout": "1", "target_session_attrs": "standby"},
 	} {
@@ -841,20 +834,20 @@ func connectErrors(e *env) {
 			keys = append(keys, key)
 		}
 		slices.Sort(keys)
-		db := e.open(options{params: params})
+		db := e.open(handleOptions{params: params})
 		err := db.PingContext(e.ctx)
-		e.see(strings.Join(keys, ", "), class(err))
+		e.see(strings.Join(keys, ", "), errorClass(err))
 	}
 	done, cancel := context.WithCancel(e.ctx)
 	cancel()
-	db := e.open(options{})
+	db := e.open(handleOptions{})
 	e.see("done context", db.PingContext(done))
 	e.query("then", db, "select 1")
-	db = e.open(options{configure: func(config *pgx.ConnConfig) { config.Database = "nosuch" }})
-	e.see("no such database", class(db.PingContext(e.ctx)))
-	e.see("no such database, query", class(db.QueryRowContext(e.ctx, "select 1").Err()))
-	db = e.open(options{configure: func(config *pgx.ConnConfig) { config.User = "nosuch" }})
-	e.see("no such user", class(db.PingContext(e.ctx)))
-	db = e.open(options{configure: func(config *pgx.ConnConfig) { config.Port = 1; config.Host = "127.0.0.1" }})
+	db = e.open(handleOptions{configure: func(config *pgx.ConnConfig) { config.Database = "nosuch" }})
+	e.see("no such database", errorClass(db.PingContext(e.ctx)))
+	e.see("no such database, query", errorClass(db.QueryRowContext(e.ctx, "select 1").Err()))
+	db = e.open(handleOptions{configure: func(config *pgx.ConnConfig) { config.User = "nosuch" }})
+	e.see("no such user", errorClass(db.PingContext(e.ctx)))
+	db = e.open(handleOptions{configure: func(config *pgx.ConnConfig) { config.Port = 1; config.Host = "127.0.0.1" }})
 	e.see("no server", db.PingContext(e.ctx) != nil)
 }

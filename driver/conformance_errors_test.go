@@ -8,21 +8,21 @@ import (
 )
 
 var errorCases = []conformanceCase{
-	{name: "errors of statements", run: statementErrors, perCall: true},
-	{name: "errors in a transaction", run: errorsInTransaction},
-	{name: "errors after rows", run: errorsAfterRows, perCall: true},
-	{name: "errors of the server's own timeouts", run: serverTimeouts},
+	{name: "errors of statements", run: caseStatementErrors, perCall: true},
+	{name: "errors in a transaction", run: caseErrorsInTransaction},
+	{name: "errors after rows", run: caseErrorsAfterRows, perCall: true},
+	{name: "errors of the server's own timeouts", run: caseServerTimeouts, slow: true},
 }
 
 const itemTable = `create table item(id int primary key, name text not null unique, quantity int check (quantity >= 0), parent int references item, period int4range, exclude using gist (period with &&));
 insert into item values (1, 'one', 1, null, '[1,5)'), (2, 'two', 2, 1, null)`
 
-type failing struct {
+type failingText struct {
 	text string
 	args []any
 }
 
-var failures = []failing{
+var failingTexts = []failingText{
 	{text: "selec 1"}, {text: "select"}, {text: "select from where"}, {text: "select nosuch"}, {text: "select item.nosuch from item"}, {text: "select * from nosuch"}, {text: "select * from c.nosuch"}, {text: "select * from nosuch.item"},
 	{text: "/* ü */ select 'é', nosuch"}, {text: "  \n\n  select nosuch"}, {text: "select nosuch($1)", args: []any{1}}, {text: "select id from item where id = $1 and nosuch = 1", args: []any{1}}, {text: "select * from item where id = $1 oops oops", args: []any{1}},
 	{text: "select 1/0"}, {text: "select 1/$1::int", args: []any{0}}, {text: "select $1::int", args: []any{"secret"}}, {text: "select 'abc'::int"}, {text: "select 99999999999::int4"}, {text: "select 'x'::mood"}, {text: "select 'nope'::uuid"}, {text: "select '{bad'::json"}, {text: "select '{1,'::int[]"}, {text: "select '2024-13-01'::date"}, {text: "select now() + 'x'::interval"}, {text: "select (-1)::positive"},
@@ -32,9 +32,9 @@ var failures = []failing{
 	{text: "select repeat('x', -1), 'a'::varchar(0)"}, {text: "select substring('x' from 1 for -1)"}, {text: "select id from item group by name"}, {text: "select (select id from item)"}, {text: "select array[1, 'x']"}, {text: "select id, id from item union select 1"}, {text: "select sum(name) from item"}, {text: "select 'a' || $1", args: []any{1}}, {text: "select coalesce($1, $2)", args: []any{1, "x"}}, {text: "with recursive r as (select 1 union all select r.* from r, r r2) select * from r"}, {text: "select current_setting('nosuch.setting')"}, {text: "select pg_terminate_backend(1)"}, {text: "select lo_get(99)"}, {text: "select 'x' ~ '('"}, {text: "select to_char(1)"}, {text: "select \"double quoted\""}, {text: "select E'\\xff'"}, {text: "select chr(0)"}, {text: "select 'a\x00b'"},
 }
 
-func statementErrors(e *env) {
+func caseStatementErrors(e *conformanceEnv) {
 	e.setup(itemTable)
-	for i, f := range failures {
+	for i, f := range failingTexts {
 		label := fmt.Sprintf("%d: %s", i, f.text)
 		e.query(label+": query", e.db, f.text, f.args...)
 		e.exec(label+": exec", e.db, f.text, f.args...)
@@ -48,8 +48,8 @@ func statementErrors(e *env) {
 			stmt, err := e.db.PrepareContext(e.ctx, f.text)
 			e.see(label+": prepare", err)
 			if err == nil {
-				e.query(label+": prepared", bound{stmt}, "", f.args...)
-				e.exec(label+": prepared exec", bound{stmt}, "", f.args...)
+				e.query(label+": prepared", boundStmt{stmt}, "", f.args...)
+				e.exec(label+": prepared exec", boundStmt{stmt}, "", f.args...)
 				e.see(label+": close", stmt.Close())
 			}
 		}
@@ -57,9 +57,9 @@ func statementErrors(e *env) {
 	e.query("what is there", e.db, "select * from item order by id")
 }
 
-func errorsInTransaction(e *env) {
+func caseErrorsInTransaction(e *conformanceEnv) {
 	e.setup(itemTable)
-	for i, f := range failures {
+	for i, f := range failingTexts {
 		label := fmt.Sprintf("%d: %s", i, f.text)
 		tx := e.begin(e.db, nil)
 		e.exec(label+": before", tx, "insert into item values ($1, 'lost')", 1000+i)
@@ -81,7 +81,7 @@ func errorsInTransaction(e *env) {
 	e.query("what is there", e.db, "select id, name from item order by id")
 }
 
-func errorsAfterRows(e *env) {
+func caseErrorsAfterRows(e *conformanceEnv) {
 	e.setup(itemTable)
 	for use := range 2 {
 		use := fmt.Sprint(use, ": ")
@@ -105,9 +105,9 @@ func errorsAfterRows(e *env) {
 	}
 }
 
-func serverTimeouts(e *env) {
+func caseServerTimeouts(e *conformanceEnv) {
 	e.setup(itemTable)
-	db := e.open(options{params: map[string]string{"statement_timeout": "40"}})
+	db := e.open(handleOptions{params: map[string]string{"statement_timeout": "40"}})
 	e.query("statement timeout", db, "select pg_sleep(10)")
 	e.exec("statement timeout, exec", db, "select pg_sleep(10)")
 	e.query("after rows", db, "select i, repeat('x', 3000), case when i > 10 then pg_sleep(10) end from generate_series(1, 100) i")
@@ -121,18 +121,18 @@ func serverTimeouts(e *env) {
 	require.NoError(e, err)
 	_, err = locker.Exec(e.ctx, "update item set quantity = 9 where id = 1")
 	require.NoError(e, err)
-	waiting := e.open(options{params: map[string]string{"lock_timeout": "20"}})
+	waiting := e.open(handleOptions{params: map[string]string{"lock_timeout": "20"}})
 	e.exec("lock timeout", waiting, "update item set quantity = 8 where id = $1", 1)
 	e.query("lock not waited for", waiting, "select * from item where id = 1 for update nowait")
 	e.query("lock skipped", waiting, "select id from item for update skip locked")
 	require.NoError(e, locker.Rollback(e.ctx))
 	e.exec("lock had", waiting, "update item set quantity = 8 where id = $1", 1)
 
-	idle := e.open(options{params: map[string]string{"idle_in_transaction_session_timeout": "20"}})
+	idle := e.open(handleOptions{params: map[string]string{"idle_in_transaction_session_timeout": "20"}})
 	tx = e.begin(idle, nil)
 	time.Sleep(100 * time.Millisecond)
 	_, err = tx.ExecContext(e.ctx, "select 1")
-	e.see("idle in a transaction", class(err))
+	e.see("idle in a transaction", errorClass(err))
 	e.see("its rollback fails", tx.Rollback() != nil)
 	e.query("usable after the kill", idle, "select 1")
 }

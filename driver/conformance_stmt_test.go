@@ -12,49 +12,49 @@ import (
 )
 
 var statementCases = []conformanceCase{
-	{name: "prepared statements", run: preparedStatements},
-	{name: "prepared statements in transactions", run: preparedInTransactions},
-	{name: "prepare errors", run: prepareErrors},
-	{name: "prepared on several connections", run: preparedOnSeveral},
-	{name: "cached plan", run: cachedPlan},
-	{name: "schema changes between uses", run: schemaChanges},
-	{name: "deallocate all", run: deallocateAll},
-	{name: "small caches", run: smallCaches},
+	{name: "prepared statements", run: casePreparedStatements},
+	{name: "prepared statements in transactions", run: casePreparedInTransactions},
+	{name: "prepare errors", run: casePrepareErrors},
+	{name: "prepared on several connections", run: casePreparedOnSeveral, slow: true},
+	{name: "cached plan", run: caseCachedPlan},
+	{name: "schema changes between uses", run: caseSchemaChanges},
+	{name: "deallocate all", run: caseDeallocateAll},
+	{name: "small caches", run: caseSmallCaches},
 }
 
-func preparedStatements(e *env) {
+func casePreparedStatements(e *conformanceEnv) {
 	e.setup(itemTable)
 	stmt := e.prepare(e.db, "select $1::int + 1 as n, $2::text, 1.5::numeric")
 	for use := range 5 {
-		e.query(fmt.Sprint("use ", use), bound{stmt}, "", use, "x")
+		e.query(fmt.Sprint("use ", use), boundStmt{stmt}, "", use, "x")
 	}
-	e.query("null", bound{stmt}, "", nil, nil)
-	e.query("too few", bound{stmt}, "", 1)
-	e.query("too many", bound{stmt}, "", 1, "x", 3)
-	e.query("none", bound{stmt}, "")
-	e.query("wrong type", bound{stmt}, "", "x", "x")
-	e.query("encode error", bound{stmt}, "", (chan int)(nil), "x")
-	e.query("usable after", bound{stmt}, "", 1, "x")
-	e.exec("select as exec", bound{stmt}, "", 1, "x")
+	e.query("null", boundStmt{stmt}, "", nil, nil)
+	e.query("too few", boundStmt{stmt}, "", 1)
+	e.query("too many", boundStmt{stmt}, "", 1, "x", 3)
+	e.query("none", boundStmt{stmt}, "")
+	e.query("wrong type", boundStmt{stmt}, "", "x", "x")
+	e.query("encode error", boundStmt{stmt}, "", (chan int)(nil), "x")
+	e.query("usable after", boundStmt{stmt}, "", 1, "x")
+	e.exec("select as exec", boundStmt{stmt}, "", 1, "x")
 	again := e.prepare(e.db, "select $1::int + 1 as n, $2::text, 1.5::numeric")
-	e.query("the same text again", bound{again}, "", 1, "y")
+	e.query("the same text again", boundStmt{again}, "", 1, "y")
 	e.see("close one", again.Close())
-	e.query("the other", bound{stmt}, "", 2, "z")
+	e.query("the other", boundStmt{stmt}, "", 2, "z")
 	e.see("close", stmt.Close())
 	e.see("close twice", stmt.Close())
-	e.query("use after close", bound{stmt}, "", 1, "x")
+	e.query("use after close", boundStmt{stmt}, "", 1, "x")
 	e.query("the text unprepared", e.db, "select $1::int + 1 as n, $2::text, 1.5::numeric", 1, "x")
 	stmt = e.prepare(e.db, "select $1::int + 1 as n, $2::text, 1.5::numeric")
-	e.query("prepared after that", bound{stmt}, "", 1, "x")
+	e.query("prepared after that", boundStmt{stmt}, "", 1, "x")
 	e.query("the text while prepared", e.db, "select $1::int + 1 as n, $2::text, 1.5::numeric", 1, "x")
 	e.see("close again", stmt.Close())
 
 	insert := e.prepare(e.db, "insert into item(id, name) values ($1, $2) returning id")
-	e.exec("insert", bound{insert}, "", 10, "ten")
-	e.exec("duplicate", bound{insert}, "", 10, "ten")
-	e.query("insert as query", bound{insert}, "", 11, "eleven")
-	e.query("duplicate as query", bound{insert}, "", 11, "eleven")
-	e.exec("insert after the error", bound{insert}, "", 12, "twelve")
+	e.exec("insert", boundStmt{insert}, "", 10, "ten")
+	e.exec("duplicate", boundStmt{insert}, "", 10, "ten")
+	e.query("insert as query", boundStmt{insert}, "", 11, "eleven")
+	e.query("duplicate as query", boundStmt{insert}, "", 11, "eleven")
+	e.exec("insert after the error", boundStmt{insert}, "", 12, "twelve")
 	for _, text := range []string{"insert into item(id, name) values (20, 'x')", "select 1", "select", "", "-- nothing", "show work_mem", "create table made(id int)", "drop table made", "begin", "rollback", "savepoint s", "set application_name = 'x'", "listen ch", "do $$ begin end $$", "explain (costs off) select 1", "values (1), (2)", "select 1 -- comment", "select 1;", "truncate item", "notify ch, 'x'", "copy item to stdout", "commit", "discard temp", "call twice(2)", "call twice($1)"} {
 		stmt, err := e.db.PrepareContext(e.ctx, text)
 		e.see("prepare "+text, err)
@@ -65,8 +65,8 @@ func preparedStatements(e *env) {
 		if text == "call twice($1)" {
 			args = []any{4}
 		}
-		e.exec("exec "+text, bound{stmt}, "", args...)
-		e.query("query "+text, bound{stmt}, "", args...)
+		e.exec("exec "+text, boundStmt{stmt}, "", args...)
+		e.query("query "+text, boundStmt{stmt}, "", args...)
 		e.see("close "+text, stmt.Close())
 	}
 	// Rows that are still open when their statement is closed.
@@ -81,31 +81,31 @@ func preparedStatements(e *env) {
 	e.see("conn close", conn.Close())
 }
 
-func preparedInTransactions(e *env) {
+func casePreparedInTransactions(e *conformanceEnv) {
 	e.setup(itemTable)
-	db := e.open(options{conns: 2})
+	db := e.open(handleOptions{conns: 2})
 	outside := e.prepare(db, "insert into item(id, name) values ($1, $2)")
 	tx := e.begin(db, nil)
 	inside := tx.StmtContext(e.ctx, outside)
-	e.exec("tx.Stmt", bound{inside}, "", 10, "ten")
-	e.exec("tx.Stmt again", bound{inside}, "", 11, "eleven")
+	e.exec("tx.Stmt", boundStmt{inside}, "", 10, "ten")
+	e.exec("tx.Stmt again", boundStmt{inside}, "", 11, "eleven")
 	own := e.prepare(tx, "select count(*) from item where id > $1")
-	e.query("of the tx", bound{own}, "", 5)
-	e.exec("duplicate", bound{inside}, "", 10, "ten")
-	e.query("in the failed tx", bound{own}, "", 5)
+	e.query("of the tx", boundStmt{own}, "", 5)
+	e.exec("duplicate", boundStmt{inside}, "", 10, "ten")
+	e.query("in the failed tx", boundStmt{own}, "", 5)
 	_, err := tx.PrepareContext(e.ctx, "select 'new'")
 	e.see("prepare in the failed tx", err)
 	e.see("rollback", tx.Rollback())
-	e.query("after the tx", bound{own}, "", 5)
-	e.exec("tx.Stmt after the tx", bound{inside}, "", 12, "twelve")
-	e.exec("outside", bound{outside}, "", 10, "ten")
+	e.query("after the tx", boundStmt{own}, "", 5)
+	e.exec("tx.Stmt after the tx", boundStmt{inside}, "", 12, "twelve")
+	e.exec("outside", boundStmt{outside}, "", 10, "ten")
 	tx = e.begin(db, nil)
-	e.exec("in a second tx", bound{tx.StmtContext(e.ctx, outside)}, "", 13, "thirteen")
+	e.exec("in a second tx", boundStmt{tx.StmtContext(e.ctx, outside)}, "", 13, "thirteen")
 	first := e.prepare(tx, "select id from item where id = $1")
 	second := e.prepare(tx, "select id from item where id = $1")
-	e.query("first", bound{first}, "", 13)
+	e.query("first", boundStmt{first}, "", 13)
 	e.see("close first", first.Close())
-	e.query("second", bound{second}, "", 13)
+	e.query("second", boundStmt{second}, "", 13)
 	e.see("commit", tx.Commit())
 	// A statement that was prepared in a transaction that is rolled back, by its text.
 	tx = e.begin(e.db, nil)
@@ -120,7 +120,7 @@ func preparedInTransactions(e *env) {
 	e.see("at the end: of this pool", e.opened.Load())
 }
 
-func prepareErrors(e *env) {
+func casePrepareErrors(e *conformanceEnv) {
 	e.setup(itemTable)
 	for i, text := range []string{"selec 1", "select nosuch", "select * from nosuch", "select 1; select 2", "select $2::int", "select $1", "select 'open", "select $1::nosuch", "insert into item(nosuch) values ($1)", "\x00", "create table x(", "vacuum nosuch", "select $70000"} {
 		stmt, err := e.db.PrepareContext(e.ctx, text)
@@ -139,9 +139,9 @@ func prepareErrors(e *env) {
 	e.see("cancelled on a conn", err)
 }
 
-func preparedOnSeveral(e *env) {
+func casePreparedOnSeveral(e *conformanceEnv) {
 	e.setup(itemTable)
-	db := e.open(options{conns: 4})
+	db := e.open(handleOptions{conns: 4})
 	stmt := e.prepare(db, "select $1::int * 2")
 	var wg sync.WaitGroup
 	for range 4 {
@@ -163,13 +163,13 @@ func preparedOnSeveral(e *env) {
 		require.NoError(e, conn.Close())
 	}
 	for i := range 6 {
-		e.query(fmt.Sprint("use ", i), bound{stmt}, "", i)
+		e.query(fmt.Sprint("use ", i), boundStmt{stmt}, "", i)
 	}
 	e.see("close", stmt.Close())
 	e.opened.Store(0) // how many were opened is up to the scheduler
 }
 
-func cachedPlan(e *env) {
+func caseCachedPlan(e *conformanceEnv) {
 	for _, prepared := range []bool{false, true} {
 		for _, withArgument := range []bool{false, true} {
 			label := fmt.Sprintf("prepared %t, argument %t: ", prepared, withArgument)
@@ -178,11 +178,11 @@ func cachedPlan(e *env) {
 			if withArgument {
 				query, args = "select * from item where id = $1", []any{1}
 			}
-			var r runner = e.db
+			var r sqlRunner = e.db
 			var stmt *sql.Stmt
 			if prepared {
 				stmt = e.prepare(e.db, query)
-				r = bound{stmt}
+				r = boundStmt{stmt}
 			}
 			for i := range 3 {
 				e.query(fmt.Sprint(label, "before ", i), r, query, args...)
@@ -199,7 +199,7 @@ func cachedPlan(e *env) {
 			tx := e.begin(e.db, nil)
 			for i := range 2 {
 				if prepared {
-					e.query(fmt.Sprint(label, "column dropped, in a tx ", i), bound{tx.StmtContext(e.ctx, stmt)}, query, args...)
+					e.query(fmt.Sprint(label, "column dropped, in a tx ", i), boundStmt{tx.StmtContext(e.ctx, stmt)}, query, args...)
 				} else {
 					e.query(fmt.Sprint(label, "column dropped, in a tx ", i), tx, query, args...)
 				}
@@ -213,7 +213,7 @@ func cachedPlan(e *env) {
 	}
 }
 
-func schemaChanges(e *env) {
+func caseSchemaChanges(e *conformanceEnv) {
 	e.setup("create table item(id int, name text); insert into item values (1, 'one')")
 	const read, write, count = "select id, name from item where id = $1", "insert into item(id, name) values ($1, $2)", "select count(*) from item"
 	use := func(label string) {
@@ -250,7 +250,7 @@ func schemaChanges(e *env) {
 	use("right to read")
 }
 
-func deallocateAll(e *env) {
+func caseDeallocateAll(e *conformanceEnv) {
 	e.setup(itemTable)
 	for _, text := range []string{"deallocate all", "discard all", "discard plans", "select 1; deallocate all"} {
 		conn := e.conn(e.db)
@@ -258,12 +258,12 @@ func deallocateAll(e *env) {
 			e.query(fmt.Sprint(text, ": before ", use), conn, "select name from item where id = $1", 1)
 		}
 		stmt := e.prepare(conn, "select id from item where name = $1")
-		e.query(text+": prepared", bound{stmt}, "", "one")
+		e.query(text+": prepared", boundStmt{stmt}, "", "one")
 		e.exec(text+": itself", conn, text)
 		for use := range 3 {
 			e.query(fmt.Sprint(text, ": after ", use), conn, "select name from item where id = $1", 1)
 			e.exec(fmt.Sprint(text, ": exec after ", use), conn, "update item set quantity = $1", use)
-			e.query(fmt.Sprint(text, ": prepared after ", use), bound{stmt}, "", "one")
+			e.query(fmt.Sprint(text, ": prepared after ", use), boundStmt{stmt}, "", "one")
 		}
 		e.see(text+": close", stmt.Close())
 		tx := e.begin(conn, nil)
@@ -290,10 +290,10 @@ func deallocateAll(e *env) {
 	e.query("hidden: at the end", conn, "select name from item where id = $1", 2)
 }
 
-// smallCaches uses more texts than the caches hold.
-func smallCaches(e *env) {
+// caseSmallCaches uses more texts than the caches hold.
+func caseSmallCaches(e *conformanceEnv) {
 	for _, capacity := range []string{"2", "1", "0"} {
-		db := e.open(options{params: map[string]string{"statement_cache_capacity": capacity, "description_cache_capacity": capacity}})
+		db := e.open(handleOptions{params: map[string]string{"statement_cache_capacity": capacity, "description_cache_capacity": capacity}})
 		for round := range 3 {
 			for text := range 5 {
 				e.query(fmt.Sprintf("capacity %s, round %d, text %d", capacity, round, text), db, fmt.Sprintf("select $1::int + %d", text), round)
@@ -305,7 +305,7 @@ func smallCaches(e *env) {
 		}
 		for round := range 2 {
 			for i, stmt := range stmts {
-				e.query(fmt.Sprintf("capacity %s, prepared %d, round %d", capacity, i, round), bound{stmt}, "", round)
+				e.query(fmt.Sprintf("capacity %s, prepared %d, round %d", capacity, i, round), boundStmt{stmt}, "", round)
 			}
 		}
 		var left int

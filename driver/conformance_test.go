@@ -40,18 +40,20 @@ var conformance = slices.Concat(typeCases, textCases, errorCases, statementCases
 // A conformanceCase does something and notes what it sees.
 type conformanceCase struct {
 	name string
-	run  func(*env)
+	run  func(*conformanceEnv)
 	// perCall runs it a second time with the exec mode given with each call instead of by the DSN.
 	perCall bool
+	// slow runs it in two of the variants only.
+	slow bool
 }
 
-// execMode is an exec mode as a DSN and as an argument says it.
-type execMode struct {
+// namedExecMode is an exec mode as a DSN and as an argument says it.
+type namedExecMode struct {
 	dsn      string
 	argument pgx.QueryExecMode
 }
 
-var execModes = []execMode{
+var execModes = []namedExecMode{
 	{"cache_statement", pgx.QueryExecModeCacheStatement},
 	{"cache_describe", pgx.QueryExecModeCacheDescribe},
 	{"describe_exec", pgx.QueryExecModeDescribeExec},
@@ -59,8 +61,8 @@ var execModes = []execMode{
 	{"simple_protocol", pgx.QueryExecModeSimpleProtocol},
 }
 
-// A variant is a way to open a database and to call it.
-type variant struct {
+// A conformanceVariant is a way to open a database and to call it.
+type conformanceVariant struct {
 	name   string
 	params map[string]string // of the DSN
 	config driver.Config
@@ -68,31 +70,39 @@ type variant struct {
 	asked  bool // contexts hold an identity
 }
 
-// plain is the yardstick.
-var plain = variant{name: "pgx"}
+// plainPgx is the yardstick.
+var plainPgx = conformanceVariant{name: "pgx"}
 
-const optional, identity, anonymous = "no identity", "identity", "anonymous"
+const noIdentity, withIdentity, asAnonymous = "no identity", "identity", "anonymous"
 
-func variants(s *site) []variant {
-	nothing := []sqlmw.Interceptor{sqlmw.NullInterceptor{}}
-	return []variant{
-		{name: optional, params: map[string]string{"pganon.identity": "optional"}},
-		{name: "seen", params: map[string]string{"pganon.identity": "optional"}, seen: true},
-		{name: identity, config: driver.Config{Raw: "allow"}, asked: true},
-		{name: anonymous, params: map[string]string{"pganon.anonymous": s.member, "pganon.raw": "allow"}},
-		{name: "interceptor", config: driver.Config{Raw: "allow", Interceptors: nothing}, asked: true},
-		{name: "interceptor, no identity", config: driver.Config{Identity: "optional", Interceptors: nothing}},
+// variants returns those to run a case in.
+func (c *conformanceCase) variants(s *conformanceSite, mode namedExecMode, perCall bool) []conformanceVariant {
+	none := conformanceVariant{name: noIdentity, params: map[string]string{"pganon.identity": "optional"}}
+	seen := conformanceVariant{name: "seen", params: none.params, seen: true}
+	with := conformanceVariant{name: withIdentity, config: driver.Config{Raw: "allow"}, asked: true}
+	all := []conformanceVariant{none, seen, with, {name: asAnonymous, params: map[string]string{"pganon.anonymous": s.member, "pganon.raw": "allow"}}}
+	switch {
+	case perCall:
+		return []conformanceVariant{seen, with}
+	case c.slow:
+		return []conformanceVariant{none, with}
+	case mode.dsn == "cache_statement" || mode.dsn == "exec":
+		nothing := []sqlmw.Interceptor{sqlmw.NullInterceptor{}}
+		return append(all,
+			conformanceVariant{name: "interceptor", config: driver.Config{Raw: "allow", Interceptors: nothing}, asked: true},
+			conformanceVariant{name: "interceptor, no identity", config: driver.Config{Identity: "optional", Interceptors: nothing}})
 	}
+	return all
 }
 
 // underRole are the variants whose statements run as a role.
-var underRole = []string{identity, anonymous, "interceptor"}
+var underRole = []string{withIdentity, asAnonymous, "interceptor"}
 
 // throughPipeline are underRole and the one that sends role none.
 var throughPipeline = append([]string{"seen"}, underRole...)
 
-// site is a database that the cases of one exec mode share, one after the other.
-type site struct {
+// conformanceSite is a database that the cases of one exec mode share, one after the other.
+type conformanceSite struct {
 	db     *pganontest.DB
 	admin  *pgx.Conn // its owner
 	watch  *pgx.Conn // too, for what happens while admin is busy
@@ -100,9 +110,9 @@ type site struct {
 	member string // may do what login may
 }
 
-func newSite(t *testing.T) *site {
+func newConformanceSite(t *testing.T) *conformanceSite {
 	t.Helper()
-	s := &site{db: pganontest.New(t)}
+	s := &conformanceSite{db: pganontest.New(t)}
 	s.login, s.member = s.db.Role("app", "LOGIN"), s.db.Role("member")
 	ctx := context.Background()
 	for _, conn := range []**pgx.Conn{&s.admin, &s.watch} {
@@ -127,20 +137,20 @@ create procedure twice(inout n int) language plpgsql as $$begin n := n * 2; end$
 	return s
 }
 
-func (s *site) exec(t testing.TB, sql string) {
+func (s *conformanceSite) exec(t testing.TB, sql string) {
 	t.Helper()
 	_, err := s.admin.Exec(context.Background(), sql)
 	require.NoError(t, err)
 }
 
-// env is what a case has to work with.
-type env struct {
+// conformanceEnv is what a case has to work with.
+type conformanceEnv struct {
 	*testing.T
-	site    *site
-	variant variant
-	mode    execMode
-	call    *execMode // given with each call
-	db      *sql.DB   // one connection
+	site    *conformanceSite
+	variant conformanceVariant
+	mode    namedExecMode
+	call    *namedExecMode // given with each call
+	db      *sql.DB        // one connection
 	ctx     context.Context
 	opened  atomic.Int64   // connections
 	ends    []func() error // of what the case has opened
@@ -152,9 +162,9 @@ type env struct {
 type observation struct{ label, text string }
 
 // after ends something that the case has opened, in case that it does not do so itself.
-func (e *env) after(end func() error) { e.ends = append(e.ends, end) }
+func (e *conformanceEnv) after(end func() error) { e.ends = append(e.ends, end) }
 
-func (e *env) end() {
+func (e *conformanceEnv) end() {
 	for _, end := range slices.Backward(e.ends) {
 		_ = end()
 	}
@@ -162,11 +172,11 @@ func (e *env) end() {
 }
 
 // see notes values under a label that the case uses once.
-func (e *env) see(label string, values ...any) {
+func (e *conformanceEnv) see(label string, values ...any) {
 	e.Helper()
 	texts := make([]string, len(values))
 	for i, v := range values {
-		texts[i] = show(v)
+		texts[i] = shown(v)
 	}
 	require.False(e, e.labels[label], "the case notes two things under the label %q", label)
 	e.labels[label] = true
@@ -177,8 +187,8 @@ func (e *env) see(label string, values ...any) {
 	e.log = append(e.log, observation{label, strings.Join(texts, " ")})
 }
 
-// options are what a handle can be opened with beyond a DSN.
-type options struct {
+// handleOptions are what a handle can be opened with beyond a DSN.
+type handleOptions struct {
 	tracer    pgx.QueryTracer
 	configure func(*pgx.ConnConfig)
 	after     func(context.Context, *pgx.Conn) error
@@ -190,7 +200,7 @@ type options struct {
 }
 
 // open opens a further handle, in the same variant and mode.
-func (e *env) open(o options) *sql.DB {
+func (e *conformanceEnv) open(o handleOptions) *sql.DB {
 	e.Helper()
 	dsn := e.site.db.DSNAs(e.site.login)
 	if o.proxy != nil {
@@ -218,7 +228,7 @@ func (e *env) open(o options) *sql.DB {
 	}
 	shouldPing := func(context.Context, stdlib.ShouldPingParams) bool { return o.ping }
 	var connector sqldriver.Connector
-	if e.variant.name == plain.name {
+	if e.variant.name == plainPgx.name {
 		config, err := pgx.ParseConfig(dsn)
 		require.NoError(e, err)
 		config.Tracer = o.tracer
@@ -264,12 +274,12 @@ func (c seenConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	return conn, err
 }
 
-func (e *env) identified(ctx context.Context) context.Context {
+func (e *conformanceEnv) identified(ctx context.Context) context.Context {
 	return pganon.WithIdentity(ctx, pganon.Identity{User: "u1", Tenant: "t1", Role: e.site.member})
 }
 
 // scoped makes of ctx one that says what the variant's contexts say.
-func (e *env) scoped(ctx context.Context) context.Context {
+func (e *conformanceEnv) scoped(ctx context.Context) context.Context {
 	if e.variant.asked {
 		return e.identified(ctx)
 	}
@@ -277,7 +287,7 @@ func (e *env) scoped(ctx context.Context) context.Context {
 }
 
 // setup runs sql as the database's owner in an empty schema c, in which everyone may do everything.
-func (e *env) setup(sql string) {
+func (e *conformanceEnv) setup(sql string) {
 	e.Helper()
 	e.site.exec(e, `set client_min_messages = error; drop schema if exists c cascade; create schema c; set search_path = c, k;
 grant all on schema c to public; `+sql+`;
@@ -285,44 +295,44 @@ grant all on all tables in schema c to public; grant all on all sequences in sch
 }
 
 // owner runs sql as the database's owner.
-func (e *env) owner(sql string) { e.Helper(); e.site.exec(e, sql) }
+func (e *conformanceEnv) owner(sql string) { e.Helper(); e.site.exec(e, sql) }
 
 // args puts the exec mode before the arguments, where the case runs with one per call.
-func (e *env) args(args []any) []any {
+func (e *conformanceEnv) args(args []any) []any {
 	if e.call == nil {
 		return args
 	}
 	return append([]any{e.call.argument}, args...)
 }
 
-// runner is a *sql.DB, *sql.Conn or *sql.Tx, or a bound *sql.Stmt.
-type runner interface {
+// sqlRunner is a *sql.DB, *sql.Conn or *sql.Tx, or a bound *sql.Stmt.
+type sqlRunner interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// bound is a *sql.Stmt as a runner.
-type bound struct{ stmt *sql.Stmt }
+// boundStmt is a *sql.Stmt as a sqlRunner.
+type boundStmt struct{ stmt *sql.Stmt }
 
-func (b bound) QueryContext(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
+func (b boundStmt) QueryContext(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
 	return b.stmt.QueryContext(ctx, args...)
 }
 
-func (b bound) ExecContext(ctx context.Context, _ string, args ...any) (sql.Result, error) {
+func (b boundStmt) ExecContext(ctx context.Context, _ string, args ...any) (sql.Result, error) {
 	return b.stmt.ExecContext(ctx, args...)
 }
 
 // query notes all there is to a query: columns, their types, values, errors.
-func (e *env) query(label string, r runner, query string, args ...any) {
+func (e *conformanceEnv) query(label string, r sqlRunner, query string, args ...any) {
 	e.Helper()
-	if _, isStmt := r.(bound); !isStmt {
+	if _, isStmt := r.(boundStmt); !isStmt {
 		args = e.args(args)
 	}
 	rows, err := r.QueryContext(e.ctx, query, args...)
 	e.rows(label, rows, err)
 }
 
-func (e *env) rows(label string, rows *sql.Rows, err error) {
+func (e *conformanceEnv) rows(label string, rows *sql.Rows, err error) {
 	e.Helper()
 	if err != nil {
 		e.see(label, err)
@@ -330,7 +340,7 @@ func (e *env) rows(label string, rows *sql.Rows, err error) {
 	}
 	defer rows.Close()
 	var text strings.Builder
-	text.WriteString(showColumns(rows))
+	text.WriteString(shownColumns(rows))
 	columns, err := rows.Columns()
 	require.NoError(e, err)
 	n := 0
@@ -343,21 +353,21 @@ func (e *env) rows(label string, rows *sql.Rows, err error) {
 		}
 		fmt.Fprintf(&text, "\n  row %d:", n)
 		if err := rows.Scan(dest...); err != nil {
-			text.WriteString(" " + show(err))
+			text.WriteString(" " + shown(err))
 			continue
 		}
 		for _, v := range values {
-			text.WriteString(" " + show(v))
+			text.WriteString(" " + shown(v))
 		}
 	}
-	fmt.Fprintf(&text, "\n  err %s, close %s", show(rows.Err()), show(rows.Close()))
-	e.see(label, printed(text.String()))
+	fmt.Fprintf(&text, "\n  err %s, close %s", shown(rows.Err()), shown(rows.Close()))
+	e.see(label, printedText(text.String()))
 }
 
-func showColumns(rows *sql.Rows) string {
+func shownColumns(rows *sql.Rows) string {
 	types, err := rows.ColumnTypes()
 	if err != nil {
-		return show(err)
+		return shown(err)
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d columns", len(types))
@@ -372,9 +382,9 @@ func showColumns(rows *sql.Rows) string {
 }
 
 // exec notes all there is to an Exec.
-func (e *env) exec(label string, r runner, query string, args ...any) {
+func (e *conformanceEnv) exec(label string, r sqlRunner, query string, args ...any) {
 	e.Helper()
-	if _, isStmt := r.(bound); !isStmt {
+	if _, isStmt := r.(boundStmt); !isStmt {
 		args = e.args(args)
 	}
 	result, err := r.ExecContext(e.ctx, query, args...)
@@ -387,7 +397,7 @@ func (e *env) exec(label string, r runner, query string, args ...any) {
 	e.see(label, affected, affectedErr, id, idErr)
 }
 
-func (e *env) conn(db *sql.DB) *sql.Conn {
+func (e *conformanceEnv) conn(db *sql.DB) *sql.Conn {
 	e.Helper()
 	conn, err := db.Conn(e.ctx)
 	require.NoError(e, err)
@@ -395,7 +405,7 @@ func (e *env) conn(db *sql.DB) *sql.Conn {
 	return conn
 }
 
-func (e *env) begin(b interface {
+func (e *conformanceEnv) begin(b interface {
 	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
 }, opts *sql.TxOptions) *sql.Tx {
 	e.Helper()
@@ -405,7 +415,7 @@ func (e *env) begin(b interface {
 	return tx
 }
 
-func (e *env) prepare(p interface {
+func (e *conformanceEnv) prepare(p interface {
 	PrepareContext(context.Context, string) (*sql.Stmt, error)
 }, query string) *sql.Stmt {
 	e.Helper()
@@ -415,55 +425,55 @@ func (e *env) prepare(p interface {
 	return stmt
 }
 
-// raw runs f on the connection of pgx that conn holds.
-func raw(conn *sql.Conn, f func(*pgx.Conn) error) error {
+// onPgx runs f on the connection of pgx that conn holds.
+func onPgx(conn *sql.Conn, f func(*pgx.Conn) error) error {
 	return conn.Raw(func(c any) error { return f(c.(interface{ Conn() *pgx.Conn }).Conn()) })
 }
 
-// printed is text to be shown as it is.
-type printed string
+// printedText is text to be shown as it is.
+type printedText string
 
-var address = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+`)
+var addressPattern = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+`)
 
-// show prints a value with its type, long ones as a digest.
-func show(v any) string {
+// shown prints a value with its type, long ones as a digest.
+func shown(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "nil"
-	case printed:
+	case printedText:
 		return string(v)
 	case error:
-		return showError(v)
+		return shownError(v)
 	case time.Time:
 		return fmt.Sprintf("time.Time(%s %v)", v.Format(time.RFC3339Nano), v.Location())
 	case []byte:
-		return showBytes("[]byte", v)
+		return shownBytes("[]byte", v)
 	case sql.RawBytes:
-		return showBytes("RawBytes", v)
+		return shownBytes("RawBytes", v)
 	case string:
-		return "string(" + digest(fmt.Sprintf("%q", v)) + ")"
+		return "string(" + digestOf(fmt.Sprintf("%q", v)) + ")"
 	}
 	switch rv := reflect.ValueOf(v); {
 	case rv.Kind() == reflect.Pointer && !rv.IsNil():
-		return "*" + show(rv.Elem().Interface())
+		return "*" + shown(rv.Elem().Interface())
 	case rv.Kind() == reflect.Slice && rv.Type().Elem().Kind() == reflect.Pointer:
 		elements := make([]string, rv.Len())
 		for i := range elements {
-			elements[i] = show(rv.Index(i).Interface())
+			elements[i] = shown(rv.Index(i).Interface())
 		}
 		return fmt.Sprintf("%T%v", v, elements)
 	}
-	return digest(fmt.Sprintf("%T(%#v)", v, v))
+	return digestOf(fmt.Sprintf("%T(%#v)", v, v))
 }
 
-func showBytes(name string, b []byte) string {
+func shownBytes(name string, b []byte) string {
 	if b == nil {
 		return name + "(nil)"
 	}
-	return name + "(" + digest(hex.EncodeToString(b)) + ")"
+	return name + "(" + digestOf(hex.EncodeToString(b)) + ")"
 }
 
-func digest(s string) string {
+func digestOf(s string) string {
 	const most = 1000
 	if len(s) <= most {
 		return s
@@ -480,10 +490,10 @@ var sentinels = map[string]error{
 	"pganon.ErrNoIdentity": pganon.ErrNoIdentity, "pganon.ErrInvalidIdentity": pganon.ErrInvalidIdentity, "pgx.ErrTxClosed": pgx.ErrTxClosed,
 }
 
-// showError prints what a program can find out about an error.
-func showError(err error) string {
+// shownError prints what a program can find out about an error.
+func shownError(err error) string {
 	if pgErr, ok := err.(*pgconn.PgError); ok { // as GORM looks for it
-		return showPgError(pgErr)
+		return shownPgError(pgErr)
 	}
 	var names []string
 	for name, sentinel := range sentinels {
@@ -501,15 +511,15 @@ func showError(err error) string {
 	var pgErr *pgconn.PgError
 	switch {
 	case !errors.As(err, &pgErr):
-		return fmt.Sprintf("error(%s)%v", digest(address.ReplaceAllString(err.Error(), "ADDRESS")), names)
+		return fmt.Sprintf("error(%s)%v", digestOf(addressPattern.ReplaceAllString(err.Error(), "ADDRESS")), names)
 	case len(names) == 0 && err.Error() == pgErr.Error():
-		return wrapped + showPgError(pgErr)
+		return wrappedMark + shownPgError(pgErr)
 	}
-	return fmt.Sprintf("error(%s)%v with %s", digest(err.Error()), names, showPgError(pgErr))
+	return fmt.Sprintf("error(%s)%v with %s", digestOf(err.Error()), names, shownPgError(pgErr))
 }
 
-// showPgError prints all of an error of the server but where in its source it comes from.
-func showPgError(e *pgconn.PgError) string {
+// shownPgError prints all of an error of the server but where in its source it comes from.
+func shownPgError(e *pgconn.PgError) string {
 	text := fmt.Sprintf("%s (%s) %s: %q at %d", e.Severity, e.SeverityUnlocalized, e.Code, e.Message, e.Position)
 	for _, field := range [][2]string{
 		{"detail", e.Detail}, {"hint", e.Hint}, {"query", e.InternalQuery}, {"where", e.Where}, {"schema", e.SchemaName}, {"table", e.TableName},
@@ -525,10 +535,10 @@ func showPgError(e *pgconn.PgError) string {
 	return text
 }
 
-const wrapped = "wrapped "
+const wrappedMark = "wrapped "
 
-// class is what of an error does not depend on when it came.
-func class(err error) printed {
+// errorClass is what of an error does not depend on when it came.
+func errorClass(err error) printedText {
 	switch {
 	case err == nil:
 		return "nil"
@@ -539,19 +549,19 @@ func class(err error) printed {
 	}
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
-		return printed("SQLSTATE " + pgErr.Code)
+		return printedText("SQLSTATE " + pgErr.Code)
 	}
-	return printed(showError(err))
+	return printedText(shownError(err))
 }
 
-// observe runs a case in a variant and returns what it saw.
-func observe(t *testing.T, s *site, c conformanceCase, v variant, mode execMode, call *execMode) []observation {
-	e := &env{T: t, site: s, variant: v, mode: mode, call: call, labels: map[string]bool{}}
+// observeCase runs a case in a variant and returns what it saw.
+func observeCase(t *testing.T, s *conformanceSite, c conformanceCase, v conformanceVariant, mode namedExecMode, call *namedExecMode) []observation {
+	e := &conformanceEnv{T: t, site: s, variant: v, mode: mode, call: call, labels: map[string]bool{}}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	e.ctx = e.scoped(ctx)
 	defer e.end()
-	e.db = e.open(options{})
+	e.db = e.open(handleOptions{})
 	began := time.Now()
 	defer func() {
 		if d := time.Since(began); d > 0 {
@@ -571,8 +581,8 @@ func observe(t *testing.T, s *site, c conformanceCase, v variant, mode execMode,
 	return e.log
 }
 
-// compare reports where two runs of a case differ and no entry of the table says why.
-func compare(t *testing.T, name, mode, variant string, want, got []observation) {
+// compareRuns reports where two runs of a case differ and no entry of the table says why.
+func compareRuns(t *testing.T, name, mode, variant string, want, got []observation) {
 	t.Helper()
 	find := func(log []observation, label string) string {
 		for _, o := range log {
@@ -597,14 +607,14 @@ func compare(t *testing.T, name, mode, variant string, want, got []observation) 
 			return d.explains(name, label, mode, variant, w, g)
 		})
 		if !explained {
-			w, g = differing(w, g)
+			w, g = differingLines(w, g)
 			t.Errorf("%s\n--- pgx\n%s\n--- pganon (%s, %s)\n%s", label, w, variant, mode, g)
 		}
 	}
 }
 
-// differing returns the lines of two texts that are not the same.
-func differing(a, b string) (string, string) {
+// differingLines returns the lines of two texts that are not the same.
+func differingLines(a, b string) (string, string) {
 	as, bs := strings.Split(a, "\n"), strings.Split(b, "\n")
 	if len(as) != len(bs) {
 		return a, b
@@ -648,8 +658,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func runConformance(t *testing.T, mode execMode, call *execMode) {
-	s := newSite(t)
+func runConformance(t *testing.T, mode namedExecMode, call *namedExecMode) {
+	s := newConformanceSite(t)
 	modeName := mode.dsn
 	if call != nil {
 		modeName = "call " + call.dsn
@@ -660,10 +670,12 @@ func runConformance(t *testing.T, mode execMode, call *execMode) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			var want []observation
-			t.Run(plain.name, func(t *testing.T) { want = observe(t, s, c, plain, mode, call) })
+			t.Run(plainPgx.name, func(t *testing.T) { want = observeCase(t, s, c, plainPgx, mode, call) })
 			require.NotEmpty(t, want)
-			for _, v := range variants(s) {
-				t.Run(v.name, func(t *testing.T) { compare(t, c.name, modeName, v.name, want, observe(t, s, c, v, mode, call)) })
+			for _, v := range c.variants(s, mode, call != nil) {
+				t.Run(v.name, func(t *testing.T) {
+					compareRuns(t, c.name, modeName, v.name, want, observeCase(t, s, c, v, mode, call))
+				})
 			}
 		})
 	}
@@ -700,8 +712,8 @@ func (d *difference) explains(name, label, mode, variant, want, got string) bool
 var differences = []*difference{
 	{
 		reason: "what PostgreSQL says of a text that does not parse is a *pgconn.PgError, as all other errors of the server are; pgx wraps it, so that errors.As finds it and a type assertion does not",
-		pgx:    wrapped,
-		but:    func(s string) string { return strings.ReplaceAll(s, wrapped, "") },
+		pgx:    wrappedMark,
+		but:    func(s string) string { return strings.ReplaceAll(s, wrappedMark, "") },
 	},
 	{
 		reason: "the error says whose it is",

@@ -11,20 +11,20 @@ import (
 )
 
 var textCases = []conformanceCase{
-	{name: "shapes of a text", run: textShapes, perCall: true},
-	{name: "several commands in one text", run: severalCommands},
-	{name: "kinds of results", run: resultKinds, perCall: true},
-	{name: "kinds of commands", run: commandKinds, perCall: true},
-	{name: "commands for a block only", run: blockCommands},
-	{name: "commands for no block", run: aloneCommands},
-	{name: "named arguments and rewriters", run: rewriters, perCall: true},
-	{name: "result formats", run: resultFormatOptions},
-	{name: "exec modes per call", run: modesPerCall},
-	{name: "copy", run: copying, perCall: true},
-	{name: "notices", run: notices},
+	{name: "shapes of a text", run: caseTextShapes, perCall: true},
+	{name: "several commands in one text", run: caseSeveralCommands},
+	{name: "kinds of results", run: caseResultKinds, perCall: true},
+	{name: "kinds of commands", run: caseCommandKinds, perCall: true},
+	{name: "commands for a block only", run: caseBlockCommands},
+	{name: "commands for no block", run: caseAloneCommands},
+	{name: "named arguments and rewriters", run: caseRewriters, perCall: true},
+	{name: "result formats", run: caseResultFormatOptions},
+	{name: "exec modes per call", run: caseModesPerCall, slow: true},
+	{name: "copy", run: caseCopying, perCall: true},
+	{name: "notices", run: caseNotices},
 }
 
-func textShapes(e *env) {
+func caseTextShapes(e *conformanceEnv) {
 	e.setup("create table item(id int); insert into item values (1), (2)")
 	for _, text := range []string{
 		"", " ", "\n\t", ";", " ; ", ";;", "-- comment", "-- comment\n", "/* comment */", "/* nested /* comment */ */", "-- comment\n;",
@@ -46,7 +46,7 @@ func textShapes(e *env) {
 	e.query("deep", e.db, "select "+strings.Repeat("(", 200)+"1"+strings.Repeat(")", 200))
 }
 
-func severalCommands(e *env) {
+func caseSeveralCommands(e *conformanceEnv) {
 	e.setup("create table item(id int primary key, name text); insert into item values (1, 'one')")
 	count := func(label string) { e.query(label, e.db, "select count(*), max(id) from item") }
 	for _, c := range []struct{ label, text string }{
@@ -98,7 +98,7 @@ func severalCommands(e *env) {
 	e.query("committed", e.db, "select id, name from item where id >= 110 order by id")
 }
 
-func resultKinds(e *env) {
+func caseResultKinds(e *conformanceEnv) {
 	e.setup("create table item(id int generated always as identity primary key, name text unique, n int default 7); create view named as select name from item")
 	e.exec("insert", e.db, "insert into item(name) values ($1)", "a")
 	e.exec("insert several", e.db, "insert into item(name) values ($1), ($2), ($3)", "b", "c", "d")
@@ -132,7 +132,7 @@ func resultKinds(e *env) {
 	}
 }
 
-func commandKinds(e *env) {
+func caseCommandKinds(e *conformanceEnv) {
 	e.setup("create table item(id int primary key, name text); insert into item select i, 'n' || i from generate_series(1, 10) i; analyze item")
 	for i, text := range []string{
 		"create table made(id int primary key, item int references item)", "create table made(id int)", "create table if not exists made(id int)", "create index on made(item)", "create unique index made_item on made(item)",
@@ -151,7 +151,7 @@ func commandKinds(e *env) {
 	}
 }
 
-func blockCommands(e *env) {
+func caseBlockCommands(e *conformanceEnv) {
 	e.setup("create table item(id int primary key); insert into item select generate_series(1, 10)")
 	tx := e.begin(e.db, nil)
 	for i, text := range []string{
@@ -193,7 +193,7 @@ func blockCommands(e *env) {
 	e.see("close", conn.Close())
 }
 
-func aloneCommands(e *env) {
+func caseAloneCommands(e *conformanceEnv) {
 	e.setup("create table item(id int)")
 	e.exec("table", e.db, "create table mine(id int)")
 	for _, text := range []string{
@@ -217,17 +217,17 @@ func aloneCommands(e *env) {
 	e.exec("procedure goes", e.db, "drop procedure commits")
 }
 
-type rewriter struct {
+type textRewriter struct {
 	sql  string
 	args []any
 	err  error
 }
 
-func (r rewriter) RewriteQuery(_ context.Context, _ *pgx.Conn, sql string, args []any) (string, []any, error) {
+func (r textRewriter) RewriteQuery(_ context.Context, _ *pgx.Conn, sql string, args []any) (string, []any, error) {
 	return strings.ReplaceAll(r.sql, "%", sql), append(args, r.args...), r.err
 }
 
-func rewriters(e *env) {
+func caseRewriters(e *conformanceEnv) {
 	e.setup("create table item(id int, name text)")
 	for use := range 2 {
 		use := fmt.Sprint(use, ": ")
@@ -249,14 +249,14 @@ from (select 1 as "@a") x /* @a */`, pgx.NamedArgs{"a": 1})
 		e.exec(use+"exec named", e.db, "insert into item values (@id, @name)", pgx.NamedArgs{"id": 1, "name": "x"})
 		e.exec(use+"exec named, none", e.db, "insert into item values (1, 'x')", pgx.NamedArgs{})
 		e.exec(use+"exec strict, missing", e.db, "insert into item values (@id, @name)", pgx.StrictNamedArgs{"id": 1})
-		e.query(use+"own", e.db, "select 1", rewriter{sql: "% + $1::int", args: []any{5}})
-		e.query(use+"own, with arguments", e.db, "$1::int", rewriter{sql: "select % + $2::int", args: []any{5}}, 4)
-		e.query(use+"own, fails", e.db, "select 1", rewriter{err: errors.New("rewriter fails")})
-		e.exec(use+"own exec, fails", e.db, "select 1", rewriter{err: errors.New("rewriter fails")})
-		e.exec(use+"own exec", e.db, "item", rewriter{sql: "update % set name = $1", args: []any{"new"}})
-		e.exec(use+"own exec, to several", e.db, "item", rewriter{sql: "update % set name = 'y'; delete from %"})
-		e.query(use+"own, to nothing", e.db, "select 1", rewriter{})
-		e.query(use+"two rewriters", e.db, "select @a::int", rewriter{sql: "nonsense"}, pgx.NamedArgs{"a": 1})
+		e.query(use+"own", e.db, "select 1", textRewriter{sql: "% + $1::int", args: []any{5}})
+		e.query(use+"own, with arguments", e.db, "$1::int", textRewriter{sql: "select % + $2::int", args: []any{5}}, 4)
+		e.query(use+"own, fails", e.db, "select 1", textRewriter{err: errors.New("rewriter fails")})
+		e.exec(use+"own exec, fails", e.db, "select 1", textRewriter{err: errors.New("rewriter fails")})
+		e.exec(use+"own exec", e.db, "item", textRewriter{sql: "update % set name = $1", args: []any{"new"}})
+		e.exec(use+"own exec, to several", e.db, "item", textRewriter{sql: "update % set name = 'y'; delete from %"})
+		e.query(use+"own, to nothing", e.db, "select 1", textRewriter{})
+		e.query(use+"two rewriters", e.db, "select @a::int", textRewriter{sql: "nonsense"}, pgx.NamedArgs{"a": 1})
 		e.query(use+"later argument", e.db, "select $1::int, $2::text", 1, pgx.NamedArgs{"a": 1})
 		e.query(use+"nil", e.db, "select 1", pgx.NamedArgs(nil))
 	}
@@ -265,7 +265,7 @@ from (select 1 as "@a") x /* @a */`, pgx.NamedArgs{"a": 1})
 	e.see("rollback", tx.Rollback())
 }
 
-func resultFormatOptions(e *env) {
+func caseResultFormatOptions(e *conformanceEnv) {
 	const query = "select 1::int4 as i, 'x'::text as t, 1.5::numeric as n, true as b, null::int8 as z, '{1}'::int4[] as a, timestamptz '2024-01-01 00:00Z' as at"
 	for use := range 2 {
 		use := fmt.Sprint(use, ": ")
@@ -296,11 +296,11 @@ func resultFormatOptions(e *env) {
 	}
 }
 
-// modesPerCall asks for every mode on a connection of every mode.
-func modesPerCall(e *env) {
+// caseModesPerCall asks for every mode on a connection of every mode.
+func caseModesPerCall(e *conformanceEnv) {
 	e.setup("create table item(id int, name text)")
 	for use := range 3 {
-		for _, mode := range append(execModes, execMode{"unknown", 99}, execMode{"zero", 0}) {
+		for _, mode := range append(execModes, namedExecMode{"unknown", 99}, namedExecMode{"zero", 0}) {
 			label := fmt.Sprint(use, ": ", mode.dsn, ": ")
 			e.query(label+"query", e.db, "select $1::int as i, 1.5::numeric, 'x', true, now() > $2", mode.argument, 5, "2024-01-01")
 			e.query(label+"no arguments", e.db, "select 1, 'x'::text, '{1}'::int[]", mode.argument)
@@ -323,7 +323,7 @@ func modesPerCall(e *env) {
 	e.query("rows", e.db, "select id, name, count(*) from item group by 1, 2 order by 1, 2")
 }
 
-func copying(e *env) {
+func caseCopying(e *conformanceEnv) {
 	e.setup("create table item(id int, name text); insert into item values (1, 'one'), (2, 'two')")
 	e.exec("to stdout", e.db, "copy item to stdout")
 	e.exec("to stdout csv", e.db, "copy (select * from item where id = 1) to stdout with (format csv, header)")
@@ -337,9 +337,9 @@ func copying(e *env) {
 	e.exec("to a program", e.db, "copy item to program 'true'")
 }
 
-func notices(e *env) {
+func caseNotices(e *conformanceEnv) {
 	var seen []string
-	db := e.open(options{configure: noticesInto(&seen)})
+	db := e.open(handleOptions{configure: noticesInto(&seen)})
 	check := func(label string) {
 		e.see(label, strings.Join(seen, "\n"))
 		seen = nil

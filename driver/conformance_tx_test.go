@@ -13,25 +13,25 @@ import (
 )
 
 var transactionCases = []conformanceCase{
-	{name: "isolation levels", run: isolationLevels},
-	{name: "read only", run: readOnly},
-	{name: "life of a transaction", run: lifeOfTransaction},
-	{name: "commit of a failed transaction", run: commitOfFailed},
-	{name: "deferred constraints", run: deferredConstraints, perCall: true},
-	{name: "serialization failures", run: serializationFailures},
-	{name: "contexts of transactions", run: contextsOfTransactions},
-	{name: "statement while rows are open", run: whileRowsOpen},
-	{name: "transaction left open", run: transactionLeftOpen},
-	{name: "nested savepoints", run: nestedSavepoints},
+	{name: "isolation levels", run: caseIsolationLevels},
+	{name: "read only", run: caseReadOnly},
+	{name: "life of a transaction", run: caseLifeOfTransaction},
+	{name: "commit of a failed transaction", run: caseCommitOfFailed},
+	{name: "deferred constraints", run: caseDeferredConstraints, perCall: true},
+	{name: "serialization failures", run: caseSerializationFailures, slow: true},
+	{name: "contexts of transactions", run: caseContextsOfTransactions, slow: true},
+	{name: "statement while rows are open", run: caseWhileRowsOpen},
+	{name: "transaction left open", run: caseTransactionLeftOpen, slow: true},
+	{name: "nested savepoints", run: caseNestedSavepoints},
 }
 
-func isolationLevels(e *env) {
+func caseIsolationLevels(e *conformanceEnv) {
 	for _, level := range []sql.IsolationLevel{
 		sql.LevelDefault, sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelWriteCommitted, sql.LevelRepeatableRead, sql.LevelSnapshot, sql.LevelSerializable, sql.LevelLinearizable, 99,
 	} {
-		for _, readOnly := range []bool{false, true} {
-			label := fmt.Sprintf("%v, read only %t: ", level, readOnly)
-			tx, err := e.db.BeginTx(e.ctx, &sql.TxOptions{Isolation: level, ReadOnly: readOnly})
+		for _, caseReadOnly := range []bool{false, true} {
+			label := fmt.Sprintf("%v, read only %t: ", level, caseReadOnly)
+			tx, err := e.db.BeginTx(e.ctx, &sql.TxOptions{Isolation: level, ReadOnly: caseReadOnly})
 			e.see(label+"begin", err)
 			if err != nil {
 				continue
@@ -42,7 +42,7 @@ func isolationLevels(e *env) {
 		}
 	}
 	e.query("after", e.db, "select current_setting('transaction_isolation'), current_setting('transaction_read_only')")
-	db := e.open(options{params: map[string]string{"default_transaction_isolation": "serializable", "default_transaction_read_only": "on"}})
+	db := e.open(handleOptions{params: map[string]string{"default_transaction_isolation": "serializable", "default_transaction_read_only": "on"}})
 	e.query("by default", db, "select current_setting('transaction_isolation'), current_setting('transaction_read_only')")
 	tx := e.begin(db, &sql.TxOptions{})
 	e.query("by default in a tx", tx, "select current_setting('transaction_isolation'), current_setting('transaction_read_only')")
@@ -70,7 +70,7 @@ func isolationLevels(e *env) {
 	e.see("last commit", tx.Commit())
 }
 
-func readOnly(e *env) {
+func caseReadOnly(e *conformanceEnv) {
 	e.setup(itemTable)
 	tx := e.begin(e.db, &sql.TxOptions{ReadOnly: true})
 	e.query("read", tx, "select count(*) from item")
@@ -85,7 +85,7 @@ func readOnly(e *env) {
 	e.query("writable again", e.db, "insert into item values (6, 'y') returning current_setting('transaction_read_only')")
 }
 
-func lifeOfTransaction(e *env) {
+func caseLifeOfTransaction(e *conformanceEnv) {
 	e.setup(itemTable)
 	tx := e.begin(e.db, nil)
 	e.exec("insert", tx, "insert into item values ($1, $2)", 10, "ten")
@@ -119,7 +119,7 @@ func lifeOfTransaction(e *env) {
 	conn := e.conn(e.db)
 	tx = e.begin(conn, nil)
 	second, err := conn.BeginTx(e.ctx, nil)
-	e.see("a second one on the conn", class(err))
+	e.see("a second one on the conn", errorClass(err))
 	e.exec("through the conn", conn, "insert into item values (14, 'of the conn')")
 	e.see("rollback of the first one", tx.Rollback())
 	if err == nil {
@@ -136,7 +136,7 @@ func lifeOfTransaction(e *env) {
 	e.query("what is there", e.db, "select id, name from item order by id")
 }
 
-func commitOfFailed(e *env) {
+func caseCommitOfFailed(e *conformanceEnv) {
 	e.setup(itemTable)
 	for i, failing := range []string{"select 1/0", "insert into item values (1, 'dup')", "select nosuch", "selec 1"} {
 		tx := e.begin(e.db, nil)
@@ -153,7 +153,7 @@ func commitOfFailed(e *env) {
 	}
 }
 
-func deferredConstraints(e *env) {
+func caseDeferredConstraints(e *conformanceEnv) {
 	e.setup(`create table item(id int primary key, parent int references item deferrable initially deferred, rank int unique deferrable initially deferred);
 create function check_it() returns trigger language plpgsql as $$begin if new.rank = 13 then raise exception 'unlucky' using detail = 'rank ' || new.rank; end if; return null; end$$;
 create constraint trigger checked after insert on item deferrable initially deferred for each row execute function check_it();
@@ -193,8 +193,8 @@ insert into item values (1, null, 1)`)
 		e.exec(use+"gone again", e.db, "delete from item where id in (31, 32)")
 		if e.call == nil {
 			stmt := e.prepare(e.db, "insert into item values ($1, $2) returning id")
-			e.exec(use+"prepared exec", bound{stmt}, "", 10, 99)
-			e.query(use+"prepared query", bound{stmt}, "", 10, 99)
+			e.exec(use+"prepared exec", boundStmt{stmt}, "", 10, 99)
+			e.query(use+"prepared query", boundStmt{stmt}, "", 10, 99)
 		}
 	}
 	conn := e.conn(e.db)
@@ -204,9 +204,9 @@ insert into item values (1, null, 1)`)
 	e.query("what is there", conn, "select * from item order by id")
 }
 
-// serializationFailures makes a statement fail when it commits: another transaction dooms it while it sleeps.
-func serializationFailures(e *env) {
-	db := e.open(options{params: map[string]string{"default_transaction_isolation": "serializable"}})
+// caseSerializationFailures makes a statement fail when it commits: another transaction dooms it while it sleeps.
+func caseSerializationFailures(e *conformanceEnv) {
+	db := e.open(handleOptions{params: map[string]string{"default_transaction_isolation": "serializable"}})
 	const skewed = "with w as (insert into dots select 1, sum(v) from dots where class = 2 returning v) select v, pg_sleep(0.12)::text from w"
 	for _, run := range []struct {
 		label string
@@ -240,7 +240,7 @@ func serializationFailures(e *env) {
 	}
 }
 
-func contextsOfTransactions(e *env) {
+func caseContextsOfTransactions(e *conformanceEnv) {
 	e.setup(itemTable)
 	cancelled, cancel := context.WithCancel(e.ctx)
 	tx, err := e.db.BeginTx(cancelled, nil)
@@ -265,10 +265,10 @@ func contextsOfTransactions(e *env) {
 	short, cancel := context.WithTimeout(e.ctx, 30*time.Millisecond)
 	_, err = tx.ExecContext(short, "select pg_sleep(10)")
 	cancel()
-	e.see("statement timed out", class(err))
+	e.see("statement timed out", errorClass(err))
 	_, err = tx.ExecContext(e.ctx, "select 1")
-	e.see("after it", class(err))
-	e.see("its commit", class(tx.Commit()))
+	e.see("after it", errorClass(err))
+	e.see("its commit", errorClass(tx.Commit()))
 	e.query("usable", e.db, "select 1")
 
 	// A transaction whose context ends during a statement.
@@ -278,13 +278,13 @@ func contextsOfTransactions(e *env) {
 	_, err = tx.ExecContext(short, "insert into item values (20, 'x')")
 	e.see("in time", err)
 	_, err = tx.ExecContext(short, "select pg_sleep(10)")
-	e.see("too late", class(err))
+	e.see("too late", errorClass(err))
 	cancel()
 	require.Eventually(e, func() bool { return tx.Rollback() == sql.ErrTxDone }, 5*time.Second, time.Millisecond)
 	e.query("not there", e.db, "select count(*) from item")
 }
 
-func whileRowsOpen(e *env) {
+func caseWhileRowsOpen(e *conformanceEnv) {
 	e.setup(itemTable)
 	tx := e.begin(e.db, nil)
 	rows, err := tx.QueryContext(e.ctx, "select i, repeat('x', 1000) from generate_series(1, 1000) i")
@@ -314,7 +314,7 @@ func whileRowsOpen(e *env) {
 	e.query("conn after", conn, "select count(*) from item")
 }
 
-func transactionLeftOpen(e *env) {
+func caseTransactionLeftOpen(e *conformanceEnv) {
 	e.setup(itemTable)
 	for _, last := range []string{"select 1", "select 1/0"} {
 		conn := e.conn(e.db)
@@ -334,8 +334,8 @@ func transactionLeftOpen(e *env) {
 	e.query("chain: usable", e.db, "select 1")
 }
 
-// nestedSavepoints does what ORMs do for nested transactions.
-func nestedSavepoints(e *env) {
+// caseNestedSavepoints does what ORMs do for nested transactions.
+func caseNestedSavepoints(e *conformanceEnv) {
 	e.setup(itemTable)
 	tx := e.begin(e.db, nil)
 	for level := range 5 {

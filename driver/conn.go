@@ -174,8 +174,9 @@ type call struct {
 	formatted bool
 	start     time.Time
 
-	rows *rows
-	tag  pgconn.CommandTag
+	discarded bool // in the simple protocol: plans of other roles went before it
+	rows      *rows
+	tag       pgconn.CommandTag
 }
 
 // named says that the statement runs as an identity or a masked role, not as the login role on purpose.

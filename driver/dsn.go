@@ -3,7 +3,9 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -112,19 +114,28 @@ func parseDSN(dsn string, cfg *Config) (*pgx.ConnConfig, error) {
 	return pgxConfig, nil
 }
 
-// repeatedKey refuses a URL that says one of our keys twice: pgx would take one of them and drop the other.
+var (
+	quotedValue = regexp.MustCompile(`'(?:[^'\\]|\\.)*'`)
+	keywordOurs = regexp.MustCompile(`(?:^|\s)(pganon\.[^\s=]*)\s*=`)
+)
+
+// repeatedKey refuses a DSN that says one of our keys twice: pgx would take one of them and drop the other.
 func repeatedKey(dsn string) error {
-	_, query, found := strings.Cut(dsn, "?")
-	if !found || !strings.HasPrefix(dsn, "postgres") {
-		return nil
+	count := make(map[string]int)
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		_, query, _ := strings.Cut(dsn, "?")
+		values, _ := url.ParseQuery(query) // pgx's parser is the judge of what is malformed
+		for key, all := range values {
+			count[key] = len(all)
+		}
+	} else {
+		for _, match := range keywordOurs.FindAllStringSubmatch(quotedValue.ReplaceAllLiteralString(dsn, "''"), -1) {
+			count[match[1]]++
+		}
 	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return nil // pgx's parser is the judge of what is malformed
-	}
-	for key, all := range values {
-		if strings.HasPrefix(key, dsnPrefix) && len(all) > 1 {
-			return fmt.Errorf("pganon: parse dsn: %s is there %d times", key, len(all))
+	for _, key := range slices.Sorted(maps.Keys(count)) {
+		if strings.HasPrefix(key, dsnPrefix) && count[key] > 1 {
+			return fmt.Errorf("pganon: parse dsn: %s is there %d times", key, count[key])
 		}
 	}
 	return nil

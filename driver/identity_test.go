@@ -52,6 +52,7 @@ func newIdentityWorld(t *testing.T) *identityWorld {
 	w.owner.SetMaxOpenConns(1)
 	w.exec(`
 grant {tenant}, {other}, {masked} to {login};
+grant create on schema public to {login};
 comment on role {masked} is 'analysts; pganon:"masked"';
 create table notes (
 	id bigint generated always as identity primary key,

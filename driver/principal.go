@@ -150,8 +150,14 @@ func (ps *principals) of(ctx context.Context, outer *scope.Scope) (*principal, e
 	}
 	if m == nil || m.catalog != cat {
 		p, err := ps.make(ctx, s, cat)
-		if m == nil && err == nil && p.login && s != nil && s.System {
-			ps.cfg.logger().LogAttrs(ctx, slog.LevelInfo, "pganon: statements run as the login role", slog.String("reason", s.Reason))
+		if m == nil && err == nil && p.login {
+			reason := ps.cfg.systemReason
+			if s != nil && s.System {
+				reason = s.Reason
+			}
+			if reason != "" {
+				ps.cfg.logger().LogAttrs(ctx, slog.LevelInfo, "pganon: statements run as the login role", slog.String("reason", reason))
+			}
 		}
 		m = &memo{catalog: cat, principal: p, err: err}
 		if s == nil {

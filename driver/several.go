@@ -197,6 +197,7 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 		shape, values := c.settings(c.tx.who)
 		ours(shape.literal(values))
 	}
+	cl.discarded = slices.Contains(steps, stepDiscardPlans)
 	br := c.pgx.SendBatch(quiet(ctx), &batch)
 	for range before {
 		if _, err := br.Exec(); err != nil {
@@ -248,7 +249,10 @@ func (c *conn) simpleLanded(cl *call, at step, err error, prefix int) error {
 	if cl.who != nil {
 		key = cl.who.key
 		c.lastKey = key
-		if c.plans != cl.who.role {
+		switch {
+		case cl.discarded && err == nil:
+			c.plans = cl.who.role
+		case c.plans != cl.who.role:
 			c.plans = mixed
 		}
 	}

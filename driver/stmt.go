@@ -32,8 +32,11 @@ func (c *conn) Prepare(query string) (driver.Stmt, error) {
 // PrepareContext has query parsed as what ctx says. Without an identity where one is required it sends nothing: the
 // first execution has query parsed then.
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if !c.IsValid() {
+	switch {
+	case !c.IsValid():
 		return nil, driver.ErrBadConn
+	case c.pg.IsBusy():
+		return nil, errBusy
 	}
 	st := &stmt{conn: c, text: query, input: -1}
 	t := c.textOf(query)

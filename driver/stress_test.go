@@ -295,7 +295,7 @@ func runStress(t *testing.T, mode string, duration time.Duration) {
 	chaos.Go(func() { s.kill(ctx, rand.New(rand.NewPCG(seed, 1000)), &killed) })
 	chaos.Go(func() {
 		rnd := rand.New(rand.NewPCG(seed, 1001))
-		for stressSleep(ctx, time.Duration(200+rnd.IntN(500))*time.Millisecond) {
+		for stressSleep(ctx, time.Duration(300+rnd.IntN(1200))*time.Millisecond) {
 			proxy.Cut()
 			cuts.Add(1)
 		}
@@ -373,7 +373,7 @@ func (s *stress) kill(ctx context.Context, rnd *rand.Rand, killed *atomic.Int64)
 		return
 	}
 	defer admin.Close(context.Background())
-	for stressSleep(ctx, time.Duration(20+rnd.IntN(200))*time.Millisecond) {
+	for stressSleep(ctx, time.Duration(50+rnd.IntN(500))*time.Millisecond) {
 		function := "pg_terminate_backend"
 		if rnd.IntN(3) == 0 {
 			function = "pg_cancel_backend"
@@ -479,7 +479,7 @@ func (s *stress) step(rnd *rand.Rand) {
 	id := s.world.ids[rnd.IntN(len(s.world.ids))]
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if s.cancels && rnd.IntN(20) == 0 {
+	if s.cancels && rnd.IntN(24) == 0 {
 		after := time.Duration(rnd.ExpFloat64() * float64(5*time.Millisecond))
 		if rnd.IntN(2) == 0 {
 			timer := time.AfterFunc(after, cancel)
@@ -582,19 +582,30 @@ func (s *stress) compare(id *stressIdentity, nonce int64, what string, row *sql.
 
 func stressText(rnd *rand.Rand) string { return stressTexts[rnd.IntN(len(stressTexts))] }
 
+// opQuery runs the shared texts as one identity after the other.
 func (s *stress) opQuery(ctx context.Context, id *stressIdentity, rnd *rand.Rand) error {
-	_, err := s.check(ctx, s.handle, id, stressText(rnd))
-	return err
+	for range 16 {
+		if _, err := s.check(ctx, s.handle, id, stressText(rnd)); err != nil {
+			return err
+		}
+		id = s.world.ids[rnd.IntN(len(s.world.ids))]
+	}
+	return nil
 }
 
 func (s *stress) opStmt(ctx context.Context, id *stressIdentity, rnd *rand.Rand) error {
 	if len(s.stmts) == 0 {
 		return s.opQuery(ctx, id, rnd)
 	}
-	i := rnd.IntN(len(s.stmts))
-	nonce := s.nonces.Add(1)
-	_, err := s.compare(id, nonce, stressTexts[i], s.stmts[i].QueryRowContext(id.in(ctx), nonce))
-	return err
+	for range 4 {
+		i := rnd.IntN(len(s.stmts))
+		nonce := s.nonces.Add(1)
+		if _, err := s.compare(id, nonce, stressTexts[i], s.stmts[i].QueryRowContext(id.in(ctx), nonce)); err != nil {
+			return err
+		}
+		id = s.world.ids[rnd.IntN(len(s.world.ids))]
+	}
+	return nil
 }
 
 // write records who makes it. Of a masked identity it must be refused.

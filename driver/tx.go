@@ -34,8 +34,11 @@ func (c *conn) Begin() (driver.Tx, error) {
 // BeginTx begins a transaction, read only where ctx says a masked role. Without an identity it begins one whose
 // statements must bring their own.
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	if !c.IsValid() {
+	switch {
+	case !c.IsValid():
 		return nil, driver.ErrBadConn
+	case c.pg.IsBusy():
+		return nil, errBusy
 	}
 	if err := c.refresh(ctx); err != nil {
 		return nil, c.unretryable(err)
