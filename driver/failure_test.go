@@ -685,7 +685,7 @@ func TestFailureCutBefore(t *testing.T) {
 
 func TestFailureCutInTheMiddle(t *testing.T) {
 	w := newFailureWorld(t)
-	big := strings.Repeat("x", 24<<20)
+	big := strings.Repeat("x", 6<<20)
 	w.inModes(t, func(t *testing.T, mode string) {
 		h := w.open(t, mode, "")
 		_, err := h.ExecContext(w.as(t.Context()), "insert into plain(id, big) values ($1, $2)", 1, "x")
@@ -1268,7 +1268,7 @@ func TestFailureMemory(t *testing.T) {
 		defer conn.Close()
 		distinct := 10_000
 		if mode != "cache_statement" {
-			distinct = 3 * driver.MaxTexts / 2
+			distinct = driver.MaxTexts + 100
 		}
 		ctx := w.as(t.Context())
 		for i := range distinct {

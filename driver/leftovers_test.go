@@ -206,7 +206,10 @@ func TestLeftoversAreNotSeenHoweverTheNextBegins(t *testing.T) {
 		t.Parallel()
 		h := w.open(t, mode, driver.Config{})
 		for how, begin := range first {
-			for _, l := range leftovers {
+			for i, l := range leftovers {
+				if (mode == "cache_describe" || mode == "describe_exec") && i%5 > 0 {
+					continue // their first flights are those of cache_statement
+				}
 				c, err := h.Conn(ctx)
 				require.NoError(t, err)
 				for _, text := range l.leave {
@@ -383,7 +386,7 @@ func TestAfterConnectSurvivesACleanUp(t *testing.T) {
 		require.True(t, hooked.seen(a, h))
 		require.Equal(t, 1, hooks)
 		for _, l := range leftovers {
-			if l.name == "isolation" || l.name == "read only" {
+			if l.name == "isolation" || l.name == "read only" || mode != "cache_statement" && strings.Contains(l.name, " in ") {
 				continue
 			}
 			for how, begin := range map[string]func(q *sql.DB) bool{
