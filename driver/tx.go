@@ -90,7 +90,7 @@ func beginSQL(level sql.IsolationLevel, readOnly bool) (string, error) {
 	case sql.LevelSerializable:
 		begin += " isolation level serializable"
 	default:
-		return "", fmt.Errorf("unsupported isolation: %v", level)
+		return "", fmt.Errorf("unsupported isolation: %v", driver.IsolationLevel(level))
 	}
 	if readOnly {
 		begin += " read only"
