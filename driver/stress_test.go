@@ -236,7 +236,8 @@ type stress struct {
 	started time.Time
 	ops     []stressOp
 	shakes  []string
-	cancels bool // contexts end at random
+	cancels int // of so many contexts one ends at random; none where it is 0
+	burst   int // queries of one operation
 	// tolerate are further SQLSTATEs that operations may end with.
 	tolerate []string
 
@@ -249,7 +250,7 @@ type stress struct {
 }
 
 func newStress(t *testing.T, w *stressWorld, handle *sql.DB) *stress {
-	return &stress{t: t, world: w, handle: handle, ops: stressOps, shakes: append(slices.Clone(stressShakes), stressSessionShakes...), cancels: true,
+	return &stress{t: t, world: w, handle: handle, ops: stressOps, shakes: append(slices.Clone(stressShakes), stressSessionShakes...), cancels: 24, burst: 16,
 		acked: map[int64]string{}, errors: map[string]int{}, done: map[string]int64{}}
 }
 
@@ -331,10 +332,16 @@ func runStress(t *testing.T, mode string, duration time.Duration) {
 	t.Log("errors:", s.errors)
 	require.Zero(t, s.wrong.Load(), "statements under a wrong identity, or with a wrong result")
 	require.Greater(t, during, int64(duration.Seconds()*20), "too few statements to say anything")
-	require.Positive(t, killed.Load())
-	require.Positive(t, s.cancelled.Load())
-	for _, op := range stressOps {
-		require.Positive(t, s.done[op.name], "operation %s has never ended well", op.name)
+	var ended int64
+	for _, n := range s.done {
+		ended += n
+	}
+	if ended > 1000 { // else chance may have left one out
+		require.Positive(t, killed.Load())
+		require.Positive(t, s.cancelled.Load())
+		for _, op := range stressOps {
+			require.Positive(t, s.done[op.name], "operation %s has never ended well", op.name)
+		}
 	}
 
 	deadline := time.Now().Add(20 * time.Second) // pgx gives a connection that it closes behind the caller's back up to 15
@@ -479,7 +486,7 @@ func (s *stress) step(rnd *rand.Rand) {
 	id := s.world.ids[rnd.IntN(len(s.world.ids))]
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if s.cancels && rnd.IntN(24) == 0 {
+	if s.cancels > 0 && rnd.IntN(s.cancels) == 0 {
 		after := time.Duration(rnd.ExpFloat64() * float64(5*time.Millisecond))
 		if rnd.IntN(2) == 0 {
 			timer := time.AfterFunc(after, cancel)
@@ -584,7 +591,7 @@ func stressText(rnd *rand.Rand) string { return stressTexts[rnd.IntN(len(stressT
 
 // opQuery runs the shared texts as one identity after the other.
 func (s *stress) opQuery(ctx context.Context, id *stressIdentity, rnd *rand.Rand) error {
-	for range 16 {
+	for range s.burst {
 		if _, err := s.check(ctx, s.handle, id, stressText(rnd)); err != nil {
 			return err
 		}
@@ -597,7 +604,7 @@ func (s *stress) opStmt(ctx context.Context, id *stressIdentity, rnd *rand.Rand)
 	if len(s.stmts) == 0 {
 		return s.opQuery(ctx, id, rnd)
 	}
-	for range 4 {
+	for range 1 + s.burst/4 {
 		i := rnd.IntN(len(s.stmts))
 		nonce := s.nonces.Add(1)
 		if _, err := s.compare(id, nonce, stressTexts[i], s.stmts[i].QueryRowContext(id.in(ctx), nonce)); err != nil {
