@@ -51,7 +51,8 @@ func caseCancelledBefore(e *conformanceEnv) {
 	cancel()
 	late, cancel := context.WithDeadline(e.ctx, time.Now().Add(-time.Second))
 	defer cancel()
-	for name, ctx := range map[string]context.Context{"cancelled": done, "late": late} {
+	for i, ctx := range []context.Context{done, late} {
+		name := []string{"cancelled", "late"}[i]
 		for _, on := range []string{"db", "conn", "tx", "stmt"} {
 			label := name + ", " + on + ": "
 			opened := e.opened.Load()

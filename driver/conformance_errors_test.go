@@ -9,7 +9,7 @@ import (
 
 var errorCases = []conformanceCase{
 	{name: "errors of statements", run: caseStatementErrors, perCall: true},
-	{name: "errors in a transaction", run: caseErrorsInTransaction},
+	{name: "errors in a transaction", run: caseErrorsInTransaction, slow: true},
 	{name: "errors after rows", run: caseErrorsAfterRows, perCall: true},
 	{name: "errors of the server's own timeouts", run: caseServerTimeouts, slow: true},
 }
@@ -107,15 +107,17 @@ func caseErrorsAfterRows(e *conformanceEnv) {
 
 func caseServerTimeouts(e *conformanceEnv) {
 	e.setup(itemTable)
-	db := e.open(handleOptions{params: map[string]string{"statement_timeout": "40"}})
-	e.query("statement timeout", db, "select pg_sleep(10)")
-	e.exec("statement timeout, exec", db, "select pg_sleep(10)")
-	e.query("after rows", db, "select i, repeat('x', 3000), case when i > 10 then pg_sleep(10) end from generate_series(1, 100) i")
-	e.query("usable", db, "select 1")
-	tx := e.begin(db, nil)
+	conn := e.conn(e.db)
+	e.exec("set", conn, "set statement_timeout = 40")
+	e.query("statement timeout", conn, "select pg_sleep(10)")
+	e.exec("statement timeout, exec", conn, "select pg_sleep(10)")
+	e.query("after rows", conn, "select i, repeat('x', 3000), case when i > 10 then pg_sleep(10) end from generate_series(1, 100) i")
+	tx := e.begin(conn, nil)
 	e.query("in a transaction", tx, "select pg_sleep($1)", 10)
 	e.see("commit", tx.Commit())
-	e.query("usable after it", db, "select 1")
+	e.exec("reset", conn, "reset statement_timeout")
+	e.query("usable", conn, "select 1")
+	e.see("close", conn.Close())
 
 	locker, err := e.site.admin.Begin(e.ctx)
 	require.NoError(e, err)

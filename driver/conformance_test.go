@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -73,12 +74,19 @@ type conformanceVariant struct {
 // plainPgx is the yardstick.
 var plainPgx = conformanceVariant{name: "pgx"}
 
-const noIdentity, withIdentity, asAnonymous = "no identity", "identity", "anonymous"
+const (
+	noIdentity           = "no identity"
+	seenIdentity         = "seen"
+	withIdentity         = "identity"
+	asAnonymous          = "anonymous"
+	overInterceptor      = "interceptor"
+	plainOverInterceptor = "interceptor, no identity"
+)
 
 // variants returns those to run a case in.
 func (c *conformanceCase) variants(s *conformanceSite, mode namedExecMode, perCall bool) []conformanceVariant {
 	none := conformanceVariant{name: noIdentity, params: map[string]string{"pganon.identity": "optional"}}
-	seen := conformanceVariant{name: "seen", params: none.params, seen: true}
+	seen := conformanceVariant{name: seenIdentity, params: none.params, seen: true}
 	with := conformanceVariant{name: withIdentity, config: driver.Config{Raw: "allow"}, asked: true}
 	all := []conformanceVariant{none, seen, with, {name: asAnonymous, params: map[string]string{"pganon.anonymous": s.member, "pganon.raw": "allow"}}}
 	switch {
@@ -86,20 +94,22 @@ func (c *conformanceCase) variants(s *conformanceSite, mode namedExecMode, perCa
 		return []conformanceVariant{seen, with}
 	case c.slow:
 		return []conformanceVariant{none, with}
+	case mode.dsn == "cache_describe" || mode.dsn == "describe_exec":
+		return []conformanceVariant{none, with, all[3]}
 	case mode.dsn == "cache_statement" || mode.dsn == "exec":
 		nothing := []sqlmw.Interceptor{sqlmw.NullInterceptor{}}
 		return append(all,
-			conformanceVariant{name: "interceptor", config: driver.Config{Raw: "allow", Interceptors: nothing}, asked: true},
-			conformanceVariant{name: "interceptor, no identity", config: driver.Config{Identity: "optional", Interceptors: nothing}})
+			conformanceVariant{name: overInterceptor, config: driver.Config{Raw: "allow", Interceptors: nothing}, asked: true},
+			conformanceVariant{name: plainOverInterceptor, config: driver.Config{Identity: "optional", Interceptors: nothing}})
 	}
 	return all
 }
 
 // underRole are the variants whose statements run as a role.
-var underRole = []string{withIdentity, asAnonymous, "interceptor"}
+var underRole = []string{withIdentity, asAnonymous, overInterceptor}
 
 // throughPipeline are underRole and the one that sends role none.
-var throughPipeline = append([]string{"seen"}, underRole...)
+var throughPipeline = append([]string{seenIdentity}, underRole...)
 
 // conformanceSite is a database that the cases of one exec mode share, one after the other.
 type conformanceSite struct {
@@ -375,10 +385,19 @@ func shownColumns(rows *sql.Rows) string {
 		length, hasLength := ct.Length()
 		precision, scale, hasScale := ct.DecimalSize()
 		nullable, known := ct.Nullable()
-		fmt.Fprintf(&text, "\n  column %q %s length %d %t decimal %d %d %t nullable %t %t scan %v", ct.Name(), ct.DatabaseTypeName(), length, hasLength,
+		fmt.Fprintf(&text, "\n  column %q %s length %d %t decimal %d %d %t nullable %t %t scan %v", ct.Name(), typeName(ct), length, hasLength,
 			precision, scale, hasScale, nullable, known, ct.ScanType())
 	}
 	return text.String()
+}
+
+// typeName is the name of a column's type, "own" for one of this database: pgx has its OID only.
+func typeName(ct *sql.ColumnType) string {
+	const firstOwn = 16384
+	if oid, err := strconv.Atoi(ct.DatabaseTypeName()); err == nil && oid >= firstOwn {
+		return "own"
+	}
+	return ct.DatabaseTypeName()
 }
 
 // exec notes all there is to an Exec.
@@ -451,7 +470,10 @@ func shown(v any) string {
 	case sql.RawBytes:
 		return shownBytes("RawBytes", v)
 	case string:
-		return "string(" + digestOf(fmt.Sprintf("%q", v)) + ")"
+		if len(v) <= mostShown {
+			v = strconv.Quote(v)
+		}
+		return "string(" + digestOf(v) + ")"
 	}
 	switch rv := reflect.ValueOf(v); {
 	case rv.Kind() == reflect.Pointer && !rv.IsNil():
@@ -473,13 +495,14 @@ func shownBytes(name string, b []byte) string {
 	return name + "(" + digestOf(hex.EncodeToString(b)) + ")"
 }
 
+const mostShown = 500
+
 func digestOf(s string) string {
-	const most = 1000
-	if len(s) <= most {
+	if len(s) <= 2*mostShown {
 		return s
 	}
 	sum := sha256.Sum256([]byte(s))
-	return fmt.Sprintf("%s… %d bytes %x", s[:20], len(s), sum[:8])
+	return fmt.Sprintf("%q… %d bytes %x", s[:20], len(s), sum[:8])
 }
 
 // sentinels are the errors that programs compare with.
@@ -698,7 +721,7 @@ type difference struct {
 
 func (d *difference) explains(name, label, mode, variant, want, got string) bool {
 	matches := func(pattern, s string) bool {
-		return pattern == "" || regexp.MustCompile("^(?:"+pattern+")$").MatchString(s)
+		return pattern == "" || regexp.MustCompile("(?s)^(?:"+pattern+")$").MatchString(s)
 	}
 	if !matches(d.cases, name) || !matches(d.labels, label) || !matches(d.modes, mode) || d.variants != nil && !slices.Contains(d.variants, variant) ||
 		!strings.Contains(want, d.pgx) || !strings.Contains(got, d.pganon) || d.but != nil && d.but(want) != d.but(got) {
@@ -721,4 +744,203 @@ var differences = []*difference{
 		pgx:    "error(extended protocol limited to 65535 parameters)",
 		pganon: "error(pganon: run statement: extended protocol limited to 65535 parameters)",
 	},
+	{
+		reason: "the error says whose it is, and does not hold the configuration with its password as pgx's does",
+		cases:  "connect errors",
+		pgx:    "error(failed to connect",
+		but:    func(s string) string { return strings.ReplaceAll(s, "pganon: connect: ", "") },
+	},
+	{
+		reason: "an isolation level that PostgreSQL does not have is named, not numbered",
+		cases:  "isolation levels",
+		labels: ".*: begin",
+		pgx:    "unsupported isolation",
+		pganon: "unsupported isolation",
+	},
+	{
+		reason:   "a text with a NUL byte is refused by PostgreSQL either way (08P01): the byte ends the text on the wire, and what stands behind it differs",
+		variants: throughPipeline,
+		pgx:      `08P01: "invalid message format"`,
+		pganon:   `08P01: "insufficient data left in message"`,
+	},
+	{
+		reason:   "a text with a NUL byte cannot be split into commands, and is refused before it is sent",
+		variants: throughPipeline,
+		modes:    "simple_protocol",
+		pgx:      `08P01: "invalid message format"`,
+		pganon:   "NUL byte",
+	},
+	{
+		reason:   "what cannot run in a transaction block, such as VACUUM, cannot run behind the settings of an identity: it needs a context of pganon.System",
+		variants: underRole,
+		pganon:   "error(pganon: run statement: it cannot run in a pipeline, so not under an identity: run it with a context of pganon.System)",
+	},
+	{
+		reason:   "a DO block or procedure that ends the transaction would go on as the login role: it is refused",
+		cases:    "commands for no block",
+		variants: underRole,
+		pganon:   `2D000: "invalid transaction termination"`,
+	},
+	{
+		reason:   "so what such blocks would have written is not there",
+		cases:    "commands for no block",
+		labels:   `(query|exec): select \* from mine|rows`,
+		variants: underRole,
+	},
+	{
+		reason:   "the settings before a statement are a query to PostgreSQL: SET TRANSACTION ISOLATION LEVEL has to be the first statement of its transaction, even behind a SHOW",
+		cases:    "commands for a block only",
+		labels:   ".*: set transaction isolation level serializable",
+		variants: throughPipeline,
+		pganon:   "25001",
+	},
+	{
+		reason:   "simple_protocol asked for with one call is sent as exec, whose errors have no position but name the parameter",
+		modes:    "call simple_protocol|cache_statement|cache_describe|describe_exec|exec",
+		cases:    "exec modes per call|arguments|arguments into columns|errors of statements|errors after rows|deferred constraints|named arguments and rewriters",
+		variants: throughPipeline,
+		but:      withoutPlace,
+	},
+	{
+		reason:   "simple_protocol asked for with one call is sent as exec: PostgreSQL counts the arguments, not pgx",
+		modes:    "call simple_protocol|cache_statement|cache_describe|describe_exec|exec",
+		cases:    "exec modes per call|arguments|errors of statements|named arguments and rewriters",
+		variants: throughPipeline,
+		pgx:      "argument",
+		pganon:   "08P01",
+	},
+	{
+		reason:   "simple_protocol asked for with one call is sent as exec: PostgreSQL numbers the arguments, not pgx",
+		modes:    "call simple_protocol",
+		cases:    "arguments",
+		labels:   "gap|number too high|47: string as text",
+		variants: throughPipeline,
+	},
+	{
+		reason:   "simple_protocol asked for with one call is sent as exec: PostgreSQL numbers the arguments, not pgx",
+		modes:    "call simple_protocol",
+		cases:    "kinds of commands",
+		labels:   "exec 56: prepare p.*",
+		variants: throughPipeline,
+	},
+	{
+		reason:   "in simple_protocol a text of several commands runs by Exec without arguments only: pgx quotes arguments into the text, which cannot be done for each of its commands",
+		modes:    "simple_protocol",
+		variants: throughPipeline,
+		pganon:   "error(pganon: run statement: in simple_protocol a text of several commands runs under an identity by Exec without arguments only)",
+	},
+	{
+		reason:   "so what such texts would have written is not there",
+		modes:    "simple_protocol",
+		cases:    "several commands in one text",
+		labels:   "(with arguments|as a query): after",
+		variants: throughPipeline,
+	},
+	{
+		reason:   "in simple_protocol settings and statement are one Query, which PostgreSQL takes for a transaction block: what needs one is not refused",
+		modes:    "simple_protocol",
+		cases:    "kinds of commands|errors of statements",
+		labels:   ".*(lock table item|declare c cursor for select 1).*",
+		variants: throughPipeline,
+		pgx:      "25P01",
+	},
+	{
+		reason:   "in simple_protocol nothing is prepared on the server: a text's errors come with its first use",
+		modes:    "simple_protocol",
+		cases:    "errors of statements|prepare errors|prepared statements.*|tracer|backend killed while idle",
+		variants: throughPipeline,
+		pganon:   "nil",
+	},
+	{
+		reason:   "in simple_protocol nothing is prepared on the server: a text's errors come with its first use",
+		modes:    "simple_protocol",
+		cases:    "backend killed while idle",
+		labels:   "ping false, prepare: usable",
+		variants: throughPipeline,
+		pganon:   "57P01",
+	},
+	{
+		reason:   "in simple_protocol nothing is prepared on the server: a tracer is told of nothing",
+		modes:    "simple_protocol",
+		cases:    "tracer",
+		labels:   "full: prepare( error)?: events",
+		variants: throughPipeline,
+		pgx:      "prepare start",
+	},
+	{
+		reason:   "in simple_protocol nothing is prepared on the server: pgx's quoting counts the arguments",
+		modes:    "simple_protocol",
+		cases:    "prepared statements",
+		variants: throughPipeline,
+		pgx:      "error(sql: expected",
+		pganon:   "argument",
+	},
+	{
+		reason:   "in simple_protocol nothing is prepared on the server: a driver.Stmt is run as its text is",
+		modes:    "simple_protocol",
+		cases:    "errors of statements|prepare errors",
+		labels:   ".*: (prepared|prepared exec|close)",
+		variants: throughPipeline,
+		pgx:      "(not seen)",
+	},
+	{
+		reason:   "in simple_protocol a driver.Stmt's errors have the position that its text's have",
+		modes:    "simple_protocol",
+		cases:    "errors of statements|prepared statements",
+		variants: throughPipeline,
+		but:      withoutPlace,
+	},
+	{
+		reason:   "a prepared statement whose table has changed tells once, as pgx; then it is prepared again, while on pgx it stays unusable",
+		cases:    "cached plan",
+		labels:   "prepared true.*: (column added [12]|type changed [12]|after the tx)",
+		variants: throughPipeline,
+		pgx:      `0A000: "cached plan must not change result type"`,
+		pganon:   "row 1",
+	},
+	{
+		reason:   "a prepared statement has a name on the server in cache_statement and describe_exec only, the other modes being those for poolers: without one it has no plan that could not change",
+		cases:    "cached plan",
+		modes:    "exec|cache_describe|simple_protocol",
+		labels:   "prepared true.*: (column added 0|type changed 0|column dropped, in a tx [01]|commit)",
+		variants: throughPipeline,
+	},
+	{
+		reason:   "statements that are gone from the session are prepared again, while on pgx the first use fails and prepared statements stay unusable",
+		cases:    "deallocate all",
+		labels:   ".*after.*",
+		variants: throughPipeline,
+		pgx:      "26000",
+	},
+	{
+		reason:   "so the transaction does not fail",
+		cases:    "deallocate all",
+		labels:   ".*: commit",
+		variants: throughPipeline,
+		pgx:      "pgx.ErrTxCommitRollback",
+		pganon:   "nil",
+	},
+	{
+		reason: "a transaction whose context has ended is rolled back all the same; pgx loses the connection",
+		cases:  "cancelled during|contexts of transactions",
+		labels: ".*connections opened",
+		pgx:    "int64",
+		pganon: "int64",
+	},
+	{
+		reason: "BeginTx while rows are open is refused as on pgx, and the connection is kept",
+		cases:  "statement while rows are open",
+	},
+	{
+		reason:   "what was done on the connection that Raw gives is taken for another's: LISTEN and other leftovers of the session are gone before the next statement, unless pganon.session=keep",
+		cases:    "listen",
+		labels:   "channels",
+		variants: throughPipeline,
+		pgx:      `string("ch")`,
+	},
 }
+
+var place = regexp.MustCompile(` at \d+|(, where "unnamed portal parameter[^"]*"|\\nunnamed portal parameter[^"]*)|failed to encode args\[\d+\]: `)
+
+// withoutPlace takes out of an error where in the text, or in which argument, it is.
+func withoutPlace(s string) string { return place.ReplaceAllString(s, "") }

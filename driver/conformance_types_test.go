@@ -19,7 +19,7 @@ import (
 
 var typeCases = []conformanceCase{
 	{name: "results of every type", run: caseResultTypes, perCall: true},
-	{name: "results into typed destinations", run: caseTypedDestinations},
+	{name: "results into typed destinations", run: caseTypedDestinations, slow: true},
 	{name: "arguments", run: caseArgumentTypes, perCall: true},
 	{name: "arguments into columns", run: caseArgumentsIntoColumns, perCall: true},
 	{name: "column types", run: caseColumnTypes, perCall: true},

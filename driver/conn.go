@@ -451,6 +451,8 @@ func (c *conn) cleaned() {
 	c.left, c.lastKey = false, ""
 }
 
+var errCopyOut = errors.New("pganon: run statement: COPY TO STDOUT has no rows: use Exec, or driver.InTx")
+
 var errCopy = errors.New("pganon: run statement: COPY FROM STDIN needs a stream: use driver.InTx and CopyFrom of the pgx.Tx it gives")
 
 // lost says that the session does not have a statement of ours any more (DEALLOCATE ALL, DISCARD ALL, a pooler).
@@ -490,6 +492,9 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 	}
 	if cl.pinned != nil && c.seen {
 		steps = slices.Insert(slices.Clone(steps), len(steps)-1, stepRestore)
+	}
+	if d == nil && cl.wantRows && cl.text.copyOut {
+		return errCopyOut
 	}
 	msg := message{sql: cl.sql}
 	var sd *pgconn.StatementDescription

@@ -37,6 +37,9 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 	if err != nil {
 		return fmt.Errorf("pganon: run statement: split text: %w", err)
 	}
+	if len(commands) == 0 {
+		return c.simpleBare(ctx, cl)
+	}
 	texts := make([]*text, len(commands))
 	for i, command := range commands {
 		texts[i] = readText(cl.sql[command.Start:command.End])
@@ -165,11 +168,14 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 	if err != nil {
 		return err
 	}
-	if cl.who == nil || s.kind == kindAlone || s.kind == kindBlock && s.login || s.status == 'E' || !slices.Contains(steps, stepSettings) {
+	if cl.who == nil || cl.text.empty || s.kind == kindAlone || s.kind == kindBlock && s.login || s.status == 'E' || !slices.Contains(steps, stepSettings) {
 		return c.simpleBare(ctx, cl)
 	}
 	if c.pg.ParameterStatus("standard_conforming_strings") != "on" || c.pg.ParameterStatus("client_encoding") != "UTF8" {
 		return errStrings
+	}
+	if !cl.wantRows && len(cl.args) == 0 && !cl.text.control() {
+		return c.runSeveral(ctx, cl, s) // as it is: pgx quotes what looks like a parameter in it
 	}
 	var batch pgx.Batch
 	before, after, prefix := 0, 0, 0

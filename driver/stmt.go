@@ -69,6 +69,9 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 		_, err := c.pg.Prepare(ctx, "", query, nil) // the server refuses it, and says why
 		return nil, c.unretryable(errors.Unwrap(err))
 	}
+	if known := c.described.get(who.tag, query); known != nil && known.pins == 0 {
+		c.invalidate(known) // as pgx, which asks the server anew
+	}
 	d, err := c.describe(ctx, cl, s)
 	if err != nil && s.status == 'I' && c.lost(err) {
 		c.forget()

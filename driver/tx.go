@@ -39,6 +39,8 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		return nil, driver.ErrBadConn
 	case c.pg.IsBusy():
 		return nil, errBusy
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("pganon: begin transaction: context already done: %w", ctx.Err())
 	}
 	if err := c.refresh(ctx); err != nil {
 		return nil, c.unretryable(err)
