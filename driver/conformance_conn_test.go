@@ -299,7 +299,11 @@ func caseKilledIdle(e *conformanceEnv) {
 			if rows != nil {
 				_ = rows.Close()
 			}
-			e.see(label+"error", errorClass(err))
+			if what == "rows" {
+				e.see(label+"fails", err != nil) // how depends on what was under way
+			} else {
+				e.see(label+"error", errorClass(err))
+			}
 			e.see(label+"bad conn", errors.Is(err, sqldriver.ErrBadConn))
 			if tx != nil {
 				_ = tx.Rollback()

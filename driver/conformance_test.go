@@ -88,21 +88,21 @@ func (c *conformanceCase) variants(s *conformanceSite, mode namedExecMode, perCa
 	none := conformanceVariant{name: noIdentity, params: map[string]string{"pganon.identity": "optional"}}
 	seen := conformanceVariant{name: seenIdentity, params: none.params, seen: true}
 	with := conformanceVariant{name: withIdentity, config: driver.Config{Raw: "allow"}, asked: true}
-	all := []conformanceVariant{none, seen, with, {name: asAnonymous, params: map[string]string{"pganon.anonymous": s.member, "pganon.raw": "allow"}}}
+	anonymous := conformanceVariant{name: asAnonymous, params: map[string]string{"pganon.anonymous": s.member, "pganon.raw": "allow"}}
+	nothing := []sqlmw.Interceptor{sqlmw.NullInterceptor{}}
+	over := conformanceVariant{name: overInterceptor, config: driver.Config{Raw: "allow", Interceptors: nothing}, asked: true}
+	plainOver := conformanceVariant{name: plainOverInterceptor, config: driver.Config{Identity: "optional", Interceptors: nothing}}
 	switch {
 	case perCall:
 		return []conformanceVariant{seen, with}
 	case c.slow:
 		return []conformanceVariant{none, with}
-	case mode.dsn == "cache_describe" || mode.dsn == "describe_exec":
-		return []conformanceVariant{none, with, all[3]}
-	case mode.dsn == "cache_statement" || mode.dsn == "exec":
-		nothing := []sqlmw.Interceptor{sqlmw.NullInterceptor{}}
-		return append(all,
-			conformanceVariant{name: overInterceptor, config: driver.Config{Raw: "allow", Interceptors: nothing}, asked: true},
-			conformanceVariant{name: plainOverInterceptor, config: driver.Config{Identity: "optional", Interceptors: nothing}})
+	case mode.argument == pgx.QueryExecModeCacheStatement, mode.argument == pgx.QueryExecModeExec:
+		return []conformanceVariant{none, seen, with, anonymous, over, plainOver}
+	case mode.argument == pgx.QueryExecModeSimpleProtocol:
+		return []conformanceVariant{none, seen, with, anonymous}
 	}
-	return all
+	return []conformanceVariant{none, with, anonymous}
 }
 
 // underRole are the variants whose statements run as a role.
@@ -776,6 +776,28 @@ var differences = []*difference{
 		pganon:   "error(pganon: run statement: it cannot run in a pipeline, so not under an identity: run it with a context of pganon.System)",
 	},
 	{
+		reason:   "COPY FROM STDIN without a stream is refused; pgx waits for the end of the context",
+		cases:    "copy",
+		labels:   "from stdin",
+		variants: throughPipeline,
+		pgx:      "context.DeadlineExceeded",
+		pganon:   "pganon: run statement: COPY FROM STDIN needs a stream",
+	},
+	{
+		reason:   "COPY TO STDOUT as a query, whose data pgx drops in mode exec and refuses in others, is refused",
+		cases:    "copy",
+		variants: throughPipeline,
+		pganon:   "pganon: run statement: COPY TO STDOUT has no rows: use Exec, or driver.InTx",
+	},
+	{
+		reason:   "so it does not lose the connection",
+		cases:    "copy",
+		labels:   "at the end: connections opened",
+		variants: throughPipeline,
+		pgx:      "int64(2)",
+		pganon:   "int64(1)",
+	},
+	{
 		reason:   "a DO block or procedure that ends the transaction would go on as the login role: it is refused",
 		cases:    "commands for no block",
 		variants: underRole,
@@ -820,7 +842,7 @@ var differences = []*difference{
 		reason:   "simple_protocol asked for with one call is sent as exec: PostgreSQL numbers the arguments, not pgx",
 		modes:    "call simple_protocol",
 		cases:    "kinds of commands",
-		labels:   "exec 56: prepare p.*",
+		labels:   "(query|exec) 56: prepare p.*",
 		variants: throughPipeline,
 	},
 	{
@@ -828,6 +850,26 @@ var differences = []*difference{
 		modes:    "simple_protocol",
 		variants: throughPipeline,
 		pganon:   "error(pganon: run statement: in simple_protocol a text of several commands runs under an identity by Exec without arguments only)",
+	},
+	{
+		reason:   "simple_protocol asked for with one call is sent as exec, which takes one command",
+		modes:    "call simple_protocol",
+		cases:    "shapes of a text",
+		variants: throughPipeline,
+		pganon:   "cannot insert multiple commands into a prepared statement",
+	},
+	{
+		reason:   "in simple_protocol, and where a text has several commands, a text that does not end is refused before it is sent: settings stand before each of its commands",
+		cases:    "shapes of a text",
+		modes:    "simple_protocol",
+		variants: throughPipeline,
+		pganon:   "error(pganon: run statement: split text: pganon: read SQL text: ",
+	},
+	{
+		reason:   "in simple_protocol, and where a text has several commands, each of them is ended by a semicolon: an error at the end of the input is one at that semicolon",
+		variants: throughPipeline,
+		pgx:      "42601: \"syntax error at ",
+		pganon:   `42601: "syntax error at or near \";\""`,
 	},
 	{
 		reason:   "so what such texts would have written is not there",
@@ -926,6 +968,20 @@ var differences = []*difference{
 		labels: ".*connections opened",
 		pgx:    "int64",
 		pganon: "int64",
+	},
+	{
+		reason: "BeginTx with a context that has ended keeps the connection, which has nothing to do with it",
+		cases:  "contexts of transactions",
+		labels: "begin with a done context on a conn",
+		pgx:    "context already done: context canceled)[is context.Canceled",
+		pganon: "context already done: context canceled)[is context.Canceled",
+	},
+	{
+		reason: "BeginTx with a context that has ended keeps the connection, which has nothing to do with it",
+		cases:  "contexts of transactions",
+		labels: "the conn after",
+		pgx:    "driver.ErrBadConn",
+		pganon: "row 1",
 	},
 	{
 		reason: "BeginTx while rows are open is refused as on pgx, and the connection is kept",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -335,6 +336,10 @@ func caseCopying(e *conformanceEnv) {
 	e.see("commit", tx.Commit())
 	e.exec("error", e.db, "copy nosuch to stdout")
 	e.exec("to a program", e.db, "copy item to program 'true'")
+	short, cancel := context.WithTimeout(e.ctx, 30*time.Millisecond)
+	defer cancel()
+	_, err := e.db.ExecContext(short, "copy item from stdin", e.args(nil)...)
+	e.see("from stdin", errorClass(err))
 }
 
 func caseNotices(e *conformanceEnv) {

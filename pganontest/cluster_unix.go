@@ -117,7 +117,7 @@ func (c *cluster) makeDir() error {
 			dirs = append(dirs, abs)
 		}
 	}
-	var err error
+	err := errors.New("those there are have too long a path, or the server's user cannot reach them")
 	for _, dir := range dirs {
 		sweep(dir)
 		if err = c.makeDirIn(dir); err == nil {

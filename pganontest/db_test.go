@@ -3,6 +3,8 @@ package pganontest_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -62,22 +64,24 @@ func TestDropsWhenTheTestEnds(t *testing.T) {
 }
 
 func TestKeepsWhenTheTestFails(t *testing.T) {
-	watch := pganontest.New(t)
+	s, err := pganontest.Start(context.Background(), pganontest.Config{Provider: "local"})
+	require.NoError(t, err)
 	var db *pganontest.DB
 	var role string
 	failed := record(t, func(tb testing.TB) {
-		db = pganontest.New(tb)
+		db = s.New(tb)
 		role = db.Role("kept", "login")
 		db.Exec("create table t (x int)")
 		tb.Fail()
 	})
-	t.Cleanup(func() {
-		watch.Exec("drop database " + db.Name() + " with (force)")
-		watch.Exec("drop role " + role)
-	})
 	assert.Contains(t, failed.output.String(), "psql '"+db.DSN()+"'")
-	assert.Zero(t, scan[int](t, connect(t, db.DSN()), "select count(*) from t"))
+	conn := connect(t, db.DSN())
+	assert.Zero(t, scan[int](t, conn, "select count(*) from t"))
 	assert.Equal(t, role, scan[string](t, connect(t, db.DSNAs(role)), "select current_user::text"))
+	dir := scan[string](t, conn, "show data_directory")
+	require.NoError(t, s.Close())
+	assert.DirExists(t, dir)
+	require.NoError(t, os.RemoveAll(filepath.Dir(dir)))
 }
 
 func TestExec(t *testing.T) {

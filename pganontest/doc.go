@@ -32,8 +32,9 @@ All tests of a test binary share one server. The first call of New takes the fir
     from, PGANON_TEST_CACHE another directory.
 
 PGANON_TEST_PROVIDER forces one of the four, and PGANON_TEST_VERSION a major version, such as 16, of the last three. The
-log of the first test says what was taken, which go test shows with -v. Where there is no PostgreSQL to be had, tests
-fail with one error that says why; they are never skipped.
+providers local and download are there on Linux, macOS, FreeBSD and OpenBSD. The log of the first test says what was
+taken, which go test shows with -v. Where there is no PostgreSQL to be had, tests fail with one error that says why;
+they are never skipped.
 
 A server that this package starts is made for the test binary: initdb, a free port of 127.0.0.1, no fsync. Whoever can
 reach that port can log in as anybody, since it asks for no passwords. It goes away with the process, even a killed one,

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,6 +36,8 @@ type container struct {
 	pool     *dockertest.Pool
 	resource *dockertest.Resource
 	watcher  *io.PipeWriter // its end, unless "keep" came first, ends the server
+	keeping  sync.Once
+	kept     atomic.Bool
 	stopping sync.Once
 	err      error
 }
@@ -176,13 +179,18 @@ func (c *container) readLog() ([]byte, error) {
 }
 
 func (c *container) keep() string {
-	_, _ = io.WriteString(c.watcher, "keep\n")
+	c.keeping.Do(func() {
+		c.kept.Store(true)
+		_, _ = io.WriteString(c.watcher, "keep\n")
+	})
 	return "the container stays until these tests start again, or docker rm -f " + c.resource.Container.ID[:12]
 }
 
 func (c *container) stop() error {
 	c.stopping.Do(func() {
-		c.err = c.resource.Close()
+		if !c.kept.Load() {
+			c.err = c.resource.Close()
+		}
 		if c.watcher != nil {
 			c.watcher.Close()
 		}

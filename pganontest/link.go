@@ -167,6 +167,7 @@ func (l *link) deliver() func([]byte) error {
 
 // startTLS asks the server for TLS and does the handshake.
 func startTLS(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	request := binary.BigEndian.AppendUint32(nil, 8)
 	request = binary.BigEndian.AppendUint32(request, sslRequestCode)
 	if _, err := conn.Write(request); err != nil {

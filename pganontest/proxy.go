@@ -91,7 +91,8 @@ func (p *Proxy) DSNAs(role string) string {
 func (p *Proxy) RoundTrips() int { return int(p.roundTrips.Load()) }
 
 // SetLatency adds roundTrip to every round trip from now on, half of it in each direction; zero adds nothing. It delays
-// and does not throttle: however much is sent in one go is late once. On Linux it is exact to some ten microseconds.
+// and does not throttle: however much is sent in one go is late once. It is never less than asked for, and on an idle
+// Linux machine no more than some 0.1 ms above it.
 func (p *Proxy) SetLatency(roundTrip time.Duration) {
 	p.oneWay.Store(int64(roundTrip / 2))
 }
@@ -337,16 +338,30 @@ func readStartup(client net.Conn) ([]byte, error) {
 	}
 }
 
-// dial connects to the server as pgx would, TLS included, up to the point where the startup message is due.
+// dial connects to the server as pgx would, up to the point where the startup message is due: to the first of the DSN's
+// addresses that answers, with TLS or without as sslmode has it.
 func (p *Proxy) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	network, address := pgconn.NetworkAddress(p.upstream.Host, p.upstream.Port)
+	targets := append([]*pgconn.FallbackConfig{{Host: p.upstream.Host, Port: p.upstream.Port, TLSConfig: p.upstream.TLSConfig}}, p.upstream.Fallbacks...)
+	var errs []error
+	for _, target := range targets {
+		conn, err := dialTarget(ctx, target)
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func dialTarget(ctx context.Context, target *pgconn.FallbackConfig) (net.Conn, error) {
+	network, address := pgconn.NetworkAddress(target.Host, target.Port)
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
-	if err != nil || p.upstream.TLSConfig == nil || network == "unix" {
+	if err != nil || target.TLSConfig == nil {
 		return conn, err
 	}
-	secure, err := startTLS(ctx, conn, p.upstream.TLSConfig)
+	secure, err := startTLS(ctx, conn, target.TLSConfig)
 	if err != nil {
 		conn.Close()
 		return nil, err

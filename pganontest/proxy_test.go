@@ -444,6 +444,26 @@ func TestProxyDeliversTheServersLastWords(t *testing.T) {
 	}
 }
 
+func TestProxyClosesWhileTheServerIsSilent(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	for _, sslmode := range []string{"require", "disable"} {
+		p, err := pganontest.NewProxy("postgres://u@" + listener.Addr().String() + "/d?sslmode=" + sslmode)
+		require.NoError(t, err)
+		connected := make(chan error)
+		go func() {
+			_, err := pgx.Connect(context.Background(), p.DSN())
+			connected <- err
+		}()
+		server, err := listener.Accept()
+		require.NoError(t, err)
+		require.NoError(t, p.Close())
+		assert.Error(t, <-connected)
+		server.Close()
+	}
+}
+
 func TestProxyLeavesNothingRunning(t *testing.T) {
 	db := pganontest.New(t)
 	db.Exec("select 1")
@@ -543,6 +563,13 @@ func TestProxyDoesTLSWithTheServer(t *testing.T) {
 	answers <- 'N'
 	_, err = pgx.Connect(context.Background(), p.DSN())
 	assert.ErrorContains(t, err, "cannot reach the server")
+
+	// As pgx does it, prefer goes on without.
+	db := pganontest.New(t)
+	preferring, err := pganontest.NewProxy(strings.Replace(db.DSN(), "sslmode=disable", "sslmode=prefer", 1))
+	require.NoError(t, err)
+	defer preferring.Close()
+	assert.Equal(t, 1, scan[int](t, connect(t, preferring.DSN()), "select 1"))
 }
 
 func BenchmarkProxy(b *testing.B) {

@@ -96,7 +96,7 @@ func start(ctx context.Context, cfg Config) (*Server, error) {
 var shared = sync.OnceValues(func() (*Server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	return start(ctx, Config{Logf: func(string, ...any) {}})
+	return start(ctx, Config{})
 })
 
 // Provider tells where the server comes from: "dsn", "local", "docker" or "download".
@@ -123,7 +123,8 @@ func (s *Server) New(t testing.TB) *DB {
 	return newDB(t, s)
 }
 
-// Close drops the database that [Start] made, and stops the server where this package started it.
+// Close drops the database that [Start] made, and stops the server where this package started it. What a failed test
+// has kept stays.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
 		if s.own != "" && s.instance.provider == "dsn" {
