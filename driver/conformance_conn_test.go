@@ -120,13 +120,13 @@ func caseCancelledDuring(e *conformanceEnv) {
 			case "exec":
 				_, err = e.db.ExecContext(ctx, "select pg_sleep($1)", 10)
 			case "exec without arguments":
-				_, err = e.db.ExecContext(ctx, "select pg_sleep(10)")
+				_, err = e.db.ExecContext(ctx, "select pg_sleep(60)")
 			case "several":
-				_, err = e.db.ExecContext(ctx, "select 1; select pg_sleep(10)")
+				_, err = e.db.ExecContext(ctx, "select 1; select pg_sleep(60)")
 			case "prepared":
 				_, err = prepared.ExecContext(ctx, 10)
 			case "do":
-				_, err = e.db.ExecContext(ctx, "do $$ begin perform pg_sleep(10); end $$")
+				_, err = e.db.ExecContext(ctx, "do $$ begin perform pg_sleep(60); end $$")
 			case "transaction":
 				var tx *sql.Tx
 				tx, err = e.db.BeginTx(ctx, nil)
@@ -146,7 +146,7 @@ func caseCancelledDuring(e *conformanceEnv) {
 }
 
 func caseCancelledBetweenRows(e *conformanceEnv) {
-	for _, query := range []string{"select i, repeat('x', 500) from generate_series(1, 100000) i", "select i, case when i > 100 then pg_sleep(10)::text end, repeat('x', 1000) from generate_series(1, 200) i"} {
+	for _, query := range []string{"select i, repeat('x', 500) from generate_series(1, 100000) i", "select i, case when i > 100 then pg_sleep(60)::text end, repeat('x', 1000) from generate_series(1, 200) i"} {
 		ctx, cancel := context.WithCancel(e.ctx)
 		rows, err := e.db.QueryContext(ctx, query)
 		require.NoError(e, err)
@@ -194,12 +194,10 @@ func caseCancelledAfter(e *conformanceEnv) {
 	e.see("conn close", conn.Close())
 }
 
-// backends returns the process ids of the login's connections that sleep, once there is one.
-func (e *conformanceEnv) backends() []int32 {
-	ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
-	defer cancel()
+// waiting returns the process ids of the login's connections that wait for event, once there is one.
+func (e *conformanceEnv) waiting(event string) []int32 {
 	for {
-		rows, _ := e.site.watch.Query(ctx, "select pid from pg_stat_activity where usename = $1 and wait_event = 'PgSleep'", e.site.login)
+		rows, _ := e.site.watch.Query(e.ctx, "select pid from pg_stat_activity where usename = $1 and wait_event = $2", e.site.login, event)
 		pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 		if !assert.NoError(e, err) || len(pids) > 0 {
 			return pids
@@ -222,10 +220,10 @@ func (e *conformanceEnv) kill() {
 }
 
 func caseCancelledByServer(e *conformanceEnv) {
-	for _, text := range []string{"select pg_sleep(10)", "select i, case when i = 3 then pg_sleep(10)::text end from generate_series(1, 5) i", "do $$ begin perform pg_sleep(10); end $$"} {
+	for _, text := range []string{"select pg_sleep(60)", "select i, case when i = 3 then pg_sleep(60)::text end from generate_series(1, 5) i", "do $$ begin perform pg_sleep(60); end $$"} {
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			for _, pid := range e.backends() {
+			for _, pid := range e.waiting("PgSleep") {
 				_, err := e.site.admin.Exec(context.Background(), "select pg_cancel_backend($1)", pid)
 				assert.NoError(e, err)
 			}
@@ -322,9 +320,9 @@ func caseKilledIdle(e *conformanceEnv) {
 
 func caseKilledDuring(e *conformanceEnv) {
 	for _, what := range []string{"query", "exec", "tx", "rows"} {
-		text := "select pg_sleep(10)"
+		text := "select pg_sleep(60)"
 		if what == "rows" {
-			text = "select i, case when i = 100 then pg_sleep(10)::text end, repeat('x', 1000) from generate_series(1, 200) i"
+			text = "select i, case when i = 100 then pg_sleep(60)::text end, repeat('x', 1000) from generate_series(1, 200) i"
 		}
 		var r sqlRunner = e.db
 		var tx *sql.Tx
@@ -334,7 +332,7 @@ func caseKilledDuring(e *conformanceEnv) {
 		}
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			for _, pid := range e.backends() {
+			for _, pid := range e.waiting("PgSleep") {
 				_, err := e.site.admin.Exec(context.Background(), "select pg_terminate_backend($1)", pid)
 				assert.NoError(e, err)
 			}

@@ -292,11 +292,12 @@ func caseDeallocateAll(e *conformanceEnv) {
 
 // caseSmallCaches uses more texts than the caches hold.
 func caseSmallCaches(e *conformanceEnv) {
-	for _, capacity := range []string{"2", "1", "0"} {
-		db := e.open(handleOptions{params: map[string]string{"statement_cache_capacity": capacity, "description_cache_capacity": capacity}})
+	for _, capacity := range []int{2, 1, 0} {
+		size := fmt.Sprint(capacity)
+		db := e.open(handleOptions{params: map[string]string{"statement_cache_capacity": size, "description_cache_capacity": size}})
 		for round := range 3 {
 			for text := range 5 {
-				e.query(fmt.Sprintf("capacity %s, round %d, text %d", capacity, round, text), db, fmt.Sprintf("select $1::int + %d", text), round)
+				e.query(fmt.Sprintf("capacity %d, round %d, text %d", capacity, round, text), db, fmt.Sprintf("select $1::int + %d", text), round)
 			}
 		}
 		stmts := make([]*sql.Stmt, 4)
@@ -305,17 +306,17 @@ func caseSmallCaches(e *conformanceEnv) {
 		}
 		for round := range 2 {
 			for i, stmt := range stmts {
-				e.query(fmt.Sprintf("capacity %s, prepared %d, round %d", capacity, i, round), boundStmt{stmt}, "", round)
+				e.query(fmt.Sprintf("capacity %d, prepared %d, round %d", capacity, i, round), boundStmt{stmt}, "", round)
 			}
 		}
-		var left int
-		conn := e.conn(db)
-		for _, stmt := range stmts {
-			e.see(fmt.Sprintf("capacity %s, close %d", capacity, len(e.log)), stmt.Close())
+		for i, stmt := range stmts {
+			e.see(fmt.Sprintf("capacity %d, close %d", capacity, i), stmt.Close())
 		}
-		require.NoError(e, conn.QueryRowContext(e.ctx, "select count(*) from pg_prepared_statements where statement like 'select $1::int%'", pgx.QueryExecModeExec).Scan(&left))
-		assert.LessOrEqual(e, left, 4, "statements are closed")
-		require.NoError(e, conn.Close())
+		var left int
+		for range 2 { // what is closed may go with the next statement
+			require.NoError(e, db.QueryRowContext(e.ctx, "select count(*) from pg_prepared_statements where statement like 'select $1::int%'", pgx.QueryExecModeExec).Scan(&left))
+		}
+		assert.LessOrEqual(e, left, capacity, "statements on the session")
 		_ = db.Close()
 	}
 }

@@ -204,10 +204,10 @@ insert into item values (1, null, 1)`)
 	e.query("what is there", conn, "select * from item order by id")
 }
 
-// caseSerializationFailures makes a statement fail when it commits: another transaction dooms it while it sleeps.
+// caseSerializationFailures makes a statement fail when it commits: another transaction dooms it while it waits for a lock.
 func caseSerializationFailures(e *conformanceEnv) {
 	db := e.open(handleOptions{params: map[string]string{"default_transaction_isolation": "serializable"}})
-	const skewed = "with w as (insert into dots select 1, sum(v) from dots where class = 2 returning v) select v, pg_sleep(0.12)::text from w"
+	const skewed = "with w as (insert into dots select 1, sum(v) from dots where class = 2 returning v) select v, pg_advisory_xact_lock(77)::text from w"
 	for _, run := range []struct {
 		label string
 		do    func(label string)
@@ -226,10 +226,14 @@ func caseSerializationFailures(e *conformanceEnv) {
 		require.NoError(e, err)
 		_, err = other.Exec(e.ctx, "insert into c.dots select 2, sum(v) from c.dots where class = 1")
 		require.NoError(e, err)
+		_, err = e.site.watch.Exec(e.ctx, "select pg_advisory_lock(77)")
+		require.NoError(e, err)
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			e.backends()
+			e.waiting("advisory")
 			assert.NoError(e, other.Commit(e.ctx))
+			_, err := e.site.watch.Exec(e.ctx, "select pg_advisory_unlock_all()")
+			assert.NoError(e, err)
 		})
 		run.do(run.label)
 		wg.Wait()
@@ -263,7 +267,7 @@ func caseContextsOfTransactions(e *conformanceEnv) {
 	// A statement whose own context ends takes the transaction with it.
 	tx = e.begin(e.db, nil)
 	short, cancel := context.WithTimeout(e.ctx, 30*time.Millisecond)
-	_, err = tx.ExecContext(short, "select pg_sleep(10)")
+	_, err = tx.ExecContext(short, "select pg_sleep(60)")
 	cancel()
 	e.see("statement timed out", errorClass(err))
 	_, err = tx.ExecContext(e.ctx, "select 1")
@@ -277,7 +281,7 @@ func caseContextsOfTransactions(e *conformanceEnv) {
 	require.NoError(e, err)
 	_, err = tx.ExecContext(short, "insert into item values (20, 'x')")
 	e.see("in time", err)
-	_, err = tx.ExecContext(short, "select pg_sleep(10)")
+	_, err = tx.ExecContext(short, "select pg_sleep(60)")
 	e.see("too late", errorClass(err))
 	cancel()
 	require.Eventually(e, func() bool { return tx.Rollback() == sql.ErrTxDone }, 5*time.Second, time.Millisecond)
