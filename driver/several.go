@@ -174,8 +174,8 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 	if c.pg.ParameterStatus("standard_conforming_strings") != "on" || c.pg.ParameterStatus("client_encoding") != "UTF8" {
 		return errStrings
 	}
-	if !cl.wantRows && len(cl.args) == 0 && !cl.text.control() {
-		return c.runSeveral(ctx, cl, s) // as it is: pgx quotes what looks like a parameter in it
+	if !cl.wantRows && len(cl.args) == 0 && !cl.text.control() && strings.Contains(cl.sql, "$") {
+		return c.runSeveral(ctx, cl, s) // as it is: pgx looks for an argument for each $1 in it, in strings too
 	}
 	var batch pgx.Batch
 	before, after, prefix := 0, 0, 0
