@@ -92,50 +92,66 @@ func caseCancelledBefore(e *conformanceEnv) {
 	e.query("nothing written", e.db, "select count(*) from item")
 }
 
+// endingContext is a context that ends when a test says so, as one whose deadline has passed or as one that is cancelled.
+type endingContext struct {
+	context.Context
+	done chan struct{}
+	err  error
+}
+
+func (c endingContext) Done() <-chan struct{} { return c.done }
+
+func (c endingContext) Err() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return c.Context.Err()
+	}
+}
+
+// ending returns a context that ends with err once a connection of the login sleeps, and a function that waits for that.
+func (e *conformanceEnv) ending(err error) (context.Context, func()) {
+	e.nobodySleeps()
+	ctx := endingContext{e.ctx, make(chan struct{}), err}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		e.awaited("PgSleep")
+		close(ctx.done)
+	})
+	return ctx, wg.Wait
+}
+
 func caseCancelledDuring(e *conformanceEnv) {
-	const nap = 20 * time.Millisecond
-	for _, how := range []string{"timeout", "cancel"} {
-		for _, what := range []string{"query", "exec", "exec without arguments", "several", "prepared", "do", "transaction"} {
-			label := how + ", " + what + ": "
+	for _, run := range []struct {
+		err   error
+		whats []string
+	}{
+		{context.DeadlineExceeded, []string{"query", "exec", "exec without arguments", "several", "prepared", "do"}},
+		{context.Canceled, []string{"query", "exec"}},
+	} {
+		for _, what := range run.whats {
+			label := fmt.Sprintf("%v, %s: ", run.err, what)
 			opened := e.opened.Load()
-			var ctx context.Context
-			var cancel context.CancelFunc
 			prepared := e.prepare(e.db, "select pg_sleep($1::int)")
 			e.exec(label+"first use", boundStmt{prepared}, "", 0)
-			if how == "timeout" {
-				ctx, cancel = context.WithTimeout(e.ctx, nap)
-			} else {
-				ctx, cancel = context.WithCancel(e.ctx)
-				time.AfterFunc(nap, cancel)
-			}
+			ctx, ended := e.ending(run.err)
 			var err error
 			switch what {
 			case "query":
-				var rows *sql.Rows
-				if rows, err = e.db.QueryContext(ctx, "select pg_sleep($1)", 10); err == nil {
-					rows.Next()
-					err = rows.Err()
-					_ = rows.Close()
-				}
+				err = readAll(e.db.QueryContext(ctx, "select pg_sleep($1)", 60))
 			case "exec":
-				_, err = e.db.ExecContext(ctx, "select pg_sleep($1)", 10)
+				_, err = e.db.ExecContext(ctx, "select pg_sleep($1)", 60)
 			case "exec without arguments":
 				_, err = e.db.ExecContext(ctx, "select pg_sleep(60)")
 			case "several":
 				_, err = e.db.ExecContext(ctx, "select 1; select pg_sleep(60)")
 			case "prepared":
-				_, err = prepared.ExecContext(ctx, 10)
+				_, err = prepared.ExecContext(ctx, 60)
 			case "do":
 				_, err = e.db.ExecContext(ctx, "do $$ begin perform pg_sleep(60); end $$")
-			case "transaction":
-				var tx *sql.Tx
-				tx, err = e.db.BeginTx(ctx, nil)
-				require.NoError(e, err)
-				_, err = tx.ExecContext(e.ctx, "select pg_sleep(0.05)")
-				e.see(label+"statement of another context", errorClass(err))
-				err = tx.Commit()
 			}
-			cancel()
+			ended()
 			e.see(label+"error", err)
 			e.query(label+"after", e.db, "select 1")
 			e.exec(label+"prepared after", boundStmt{prepared}, "", 0)
@@ -194,16 +210,29 @@ func caseCancelledAfter(e *conformanceEnv) {
 	e.see("conn close", conn.Close())
 }
 
-// waiting returns the process ids of the login's connections that wait for event, once there is one.
+// waiting returns the process ids of the login's connections that wait for event.
 func (e *conformanceEnv) waiting(event string) []int32 {
-	for {
-		rows, _ := e.site.watch.Query(e.ctx, "select pid from pg_stat_activity where usename = $1 and wait_event = $2", e.site.login, event)
-		pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
-		if !assert.NoError(e, err) || len(pids) > 0 {
+	rows, _ := e.site.watch.Query(e.ctx, "select pid from pg_stat_activity where usename = $1 and wait_event = $2", e.site.login, event)
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	assert.NoError(e, err)
+	return pids
+}
+
+// awaited returns the process ids of the login's connections that wait for event, once there is one.
+func (e *conformanceEnv) awaited(event string) []int32 {
+	for e.ctx.Err() == nil {
+		if pids := e.waiting(event); len(pids) > 0 {
 			return pids
 		}
 		time.Sleep(time.Millisecond)
 	}
+	return nil
+}
+
+// nobodySleeps waits until what was cancelled earlier has ended on the server too.
+func (e *conformanceEnv) nobodySleeps() {
+	e.Helper()
+	require.Eventually(e, func() bool { return len(e.waiting("PgSleep")) == 0 }, 10*time.Second, time.Millisecond)
 }
 
 // kill ends all connections of the login and waits until they are gone.
@@ -221,9 +250,10 @@ func (e *conformanceEnv) kill() {
 
 func caseCancelledByServer(e *conformanceEnv) {
 	for _, text := range []string{"select pg_sleep(60)", "select i, case when i = 3 then pg_sleep(60)::text end from generate_series(1, 5) i", "do $$ begin perform pg_sleep(60); end $$"} {
+		e.nobodySleeps()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			for _, pid := range e.waiting("PgSleep") {
+			for _, pid := range e.awaited("PgSleep") {
 				_, err := e.site.admin.Exec(context.Background(), "select pg_cancel_backend($1)", pid)
 				assert.NoError(e, err)
 			}
@@ -330,9 +360,10 @@ func caseKilledDuring(e *conformanceEnv) {
 			tx = e.begin(e.db, nil)
 			r = tx
 		}
+		e.nobodySleeps()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			for _, pid := range e.waiting("PgSleep") {
+			for _, pid := range e.awaited("PgSleep") {
 				_, err := e.site.admin.Exec(context.Background(), "select pg_terminate_backend($1)", pid)
 				assert.NoError(e, err)
 			}
@@ -440,7 +471,7 @@ func caseBadConnections(e *conformanceEnv) {
 		var n int
 		return db.QueryRowContext(e.ctx, "select 1").Scan(&n) == nil
 	}, 5*time.Second, time.Millisecond)
-	proxy.SetLatency(200 * time.Millisecond)
+	proxy.SetLatency(60 * time.Millisecond)
 	late, cancel := context.WithTimeout(e.ctx, 20*time.Millisecond)
 	defer cancel()
 	_, err = db.ExecContext(late, "select 1")

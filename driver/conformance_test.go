@@ -94,12 +94,12 @@ func (c *conformanceCase) variants(s *conformanceSite, mode namedExecMode, perCa
 	plainOver := conformanceVariant{name: plainOverInterceptor, config: driver.Config{Identity: "optional", Interceptors: nothing}}
 	switch {
 	case perCall:
-		return []conformanceVariant{seen, with}
+		return []conformanceVariant{with}
 	case c.slow:
 		return []conformanceVariant{none, with}
-	case mode.argument == pgx.QueryExecModeCacheStatement, mode.argument == pgx.QueryExecModeExec:
+	case mode.argument == pgx.QueryExecModeCacheStatement:
 		return []conformanceVariant{none, seen, with, anonymous, over, plainOver}
-	case mode.argument == pgx.QueryExecModeSimpleProtocol:
+	case mode.argument == pgx.QueryExecModeExec, mode.argument == pgx.QueryExecModeSimpleProtocol:
 		return []conformanceVariant{none, seen, with, anonymous}
 	}
 	return []conformanceVariant{none, with, anonymous}
@@ -166,7 +166,6 @@ type conformanceEnv struct {
 	ends    []func() error // of what the case has opened
 	log     []observation
 	labels  map[string]bool
-	last    time.Time
 }
 
 type observation struct{ label, text string }
@@ -190,10 +189,6 @@ func (e *conformanceEnv) see(label string, values ...any) {
 	}
 	require.False(e, e.labels[label], "the case notes two things under the label %q", label)
 	e.labels[label] = true
-	if d := time.Since(e.last); d > 700*time.Millisecond && !e.last.IsZero() {
-		println("SLOWSEE", e.Name(), label, d.String())
-	}
-	e.last = time.Now()
 	e.log = append(e.log, observation{label, strings.Join(texts, " ")})
 }
 
@@ -585,12 +580,6 @@ func observeCase(t *testing.T, s *conformanceSite, c conformanceCase, v conforma
 	e.ctx = e.scoped(ctx)
 	defer e.end()
 	e.db = e.open(handleOptions{})
-	began := time.Now()
-	defer func() {
-		if d := time.Since(began); d > 0 {
-			println("SLOW", t.Name(), d.String())
-		}
-	}()
 	own := e.ends
 	e.ends = nil
 	c.run(e)
@@ -749,13 +738,6 @@ var differences = []*difference{
 		cases:  "connect errors",
 		pgx:    "error(failed to connect",
 		but:    func(s string) string { return strings.ReplaceAll(s, "pganon: connect: ", "") },
-	},
-	{
-		reason: "an isolation level that PostgreSQL does not have is named, not numbered",
-		cases:  "isolation levels",
-		labels: ".*: begin",
-		pgx:    "unsupported isolation",
-		pganon: "unsupported isolation",
 	},
 	{
 		reason:   "a text with a NUL byte is refused by PostgreSQL either way (08P01): the byte ends the text on the wire, and what stands behind it differs",

@@ -60,7 +60,7 @@ var roundTripOps = []struct {
 		return readAll(e.db.QueryContext(e.ctx, "update item set name = $1 where id = 1 returning id", "x"))
 	}},
 	{"named arguments", func(e *conformanceEnv, s *roundTripState) error {
-		return readAll(e.db.QueryContext(e.ctx, "select name, @id::text from item where id = @id", pgx.NamedArgs{"id": 1}))
+		return readAll(e.db.QueryContext(e.ctx, "select name, @other::text from item where id = @id", pgx.NamedArgs{"id": 1, "other": "x"}))
 	}},
 	{"error when it runs", func(e *conformanceEnv, s *roundTripState) error {
 		_, err := e.db.ExecContext(e.ctx, "insert into item values ($1, 'dup')", 1)

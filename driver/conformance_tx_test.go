@@ -230,7 +230,7 @@ func caseSerializationFailures(e *conformanceEnv) {
 		require.NoError(e, err)
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			e.waiting("advisory")
+			e.awaited("advisory")
 			assert.NoError(e, other.Commit(e.ctx))
 			_, err := e.site.watch.Exec(e.ctx, "select pg_advisory_unlock_all()")
 			assert.NoError(e, err)
@@ -266,26 +266,34 @@ func caseContextsOfTransactions(e *conformanceEnv) {
 
 	// A statement whose own context ends takes the transaction with it.
 	tx = e.begin(e.db, nil)
-	short, cancel := context.WithTimeout(e.ctx, 30*time.Millisecond)
-	_, err = tx.ExecContext(short, "select pg_sleep(60)")
-	cancel()
+	ending, ended := e.ending(context.DeadlineExceeded)
+	_, err = tx.ExecContext(ending, "select pg_sleep(60)")
+	ended()
 	e.see("statement timed out", errorClass(err))
 	_, err = tx.ExecContext(e.ctx, "select 1")
 	e.see("after it", errorClass(err))
 	e.see("its commit", errorClass(tx.Commit()))
 	e.query("usable", e.db, "select 1")
 
-	// A transaction whose context ends during a statement.
-	short, cancel = context.WithTimeout(e.ctx, 30*time.Millisecond)
-	tx, err = e.db.BeginTx(short, nil)
-	require.NoError(e, err)
-	_, err = tx.ExecContext(short, "insert into item values (20, 'x')")
-	e.see("in time", err)
-	_, err = tx.ExecContext(short, "select pg_sleep(60)")
-	e.see("too late", errorClass(err))
-	cancel()
-	require.Eventually(e, func() bool { return tx.Rollback() == sql.ErrTxDone }, 5*time.Second, time.Millisecond)
-	e.query("not there", e.db, "select count(*) from item")
+	// A transaction whose context ends during a statement, which has it too or has another one.
+	for _, own := range []bool{false, true} {
+		label := fmt.Sprintf("statement with a context of its own %t: ", own)
+		ending, ended = e.ending(context.DeadlineExceeded)
+		tx, err = e.db.BeginTx(ending, nil)
+		require.NoError(e, err)
+		_, err = tx.ExecContext(ending, "insert into item values ($1, 'x')", 20)
+		e.see(label+"in time", err)
+		if own {
+			_, err = tx.ExecContext(e.ctx, "select pg_sleep(0.05)")
+		} else {
+			_, err = tx.ExecContext(ending, "select pg_sleep(60)")
+		}
+		ended()
+		e.see(label+"error", errorClass(err))
+		require.Eventually(e, func() bool { return tx.Rollback() == sql.ErrTxDone }, 5*time.Second, time.Millisecond)
+		e.query(label+"not there", e.db, "select count(*) from item")
+		e.see(label+"connections opened", e.opened.Load())
+	}
 }
 
 func caseWhileRowsOpen(e *conformanceEnv) {
