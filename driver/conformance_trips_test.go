@@ -15,7 +15,7 @@ import (
 	"github.com/pganon/pganon"
 )
 
-// roundTripOps are what programs do again and again. prepare, which is not counted, makes what do needs.
+// roundTripOps are what programs do again and again.
 var roundTripOps = []struct {
 	name string
 	do   func(e *conformanceEnv, s *roundTripState) error
@@ -202,6 +202,7 @@ func TestConformanceRoundTrips(t *testing.T) {
 					}
 				})
 			}
+			t.Run("alternating roles", func(t *testing.T) { alternatingRoles(t, s, mode) })
 		})
 	}
 }
@@ -214,39 +215,33 @@ var fewerTrips = map[string]string{
 	"prepare":                 "in simple_protocol nothing is prepared, and a text that the connection knows is not prepared again",
 }
 
-// TestConformanceRoundTripsOfRoles counts what it takes when the identities on a connection alternate.
-func TestConformanceRoundTripsOfRoles(t *testing.T) {
-	for _, mode := range execModes {
-		t.Run(mode.dsn, func(t *testing.T) {
-			t.Parallel()
-			s := newConformanceSite(t)
-			second := s.db.Role("second")
-			s.exec(t, fmt.Sprintf("grant %s to %s", second, s.login))
-			e := &conformanceEnv{T: t, site: s, variant: conformanceVariant{name: withIdentity, asked: true}, mode: mode}
-			defer e.end()
-			e.setup("create table item(id int primary key, name text); insert into item values (1, 'one')")
-			proxy := s.db.Proxy()
-			e.db = e.open(handleOptions{proxy: proxy})
-			query := func(i int) int {
-				role := []string{s.member, second}[i%2]
-				ctx := pganon.WithIdentity(context.Background(), pganon.Identity{User: fmt.Sprint("u", i%3), Tenant: fmt.Sprint("t", i), Role: role})
-				proxy.Reset()
-				var user, tenant string
-				require.NoError(t, e.db.QueryRowContext(ctx, "select current_user, current_setting('rls.tenant_id') from item where id = $1", 1).Scan(&user, &tenant))
-				require.Equal(t, role, user)
-				require.Equal(t, fmt.Sprint("t", i), tenant)
-				return proxy.RoundTrips()
-			}
-			for i := range 2 {
-				query(i)
-			}
-			want := 1
-			if mode.argument == pgx.QueryExecModeDescribeExec {
-				want = 2
-			}
-			for i := range 8 {
-				assert.Equal(t, want, query(i), "use %d", i)
-			}
-		})
+// alternatingRoles counts what it takes when the identities on a connection alternate.
+func alternatingRoles(t *testing.T, s *conformanceSite, mode namedExecMode) {
+	second := s.db.Role("second")
+	s.exec(t, fmt.Sprintf("grant %s to %s", second, s.login))
+	e := &conformanceEnv{T: t, site: s, variant: conformanceVariant{name: withIdentity, asked: true}, mode: mode}
+	defer e.end()
+	e.setup("create table item(id int primary key, name text); insert into item values (1, 'one')")
+	proxy := s.db.Proxy()
+	e.db = e.open(handleOptions{proxy: proxy})
+	query := func(i int) int {
+		role := []string{s.member, second}[i%2]
+		ctx := pganon.WithIdentity(context.Background(), pganon.Identity{User: fmt.Sprint("u", i%3), Tenant: fmt.Sprint("t", i), Role: role})
+		proxy.Reset()
+		var user, tenant string
+		require.NoError(t, e.db.QueryRowContext(ctx, "select current_user, current_setting('rls.tenant_id') from item where id = $1", 1).Scan(&user, &tenant))
+		require.Equal(t, role, user)
+		require.Equal(t, fmt.Sprint("t", i), tenant)
+		return proxy.RoundTrips()
+	}
+	for i := range 2 {
+		query(i)
+	}
+	want := 1
+	if mode.argument == pgx.QueryExecModeDescribeExec {
+		want = 2
+	}
+	for i := range 8 {
+		assert.Equal(t, want, query(i), "use %d", i)
 	}
 }
