@@ -7,6 +7,9 @@ const (
 	MaxDepth = 500     // of nested expressions and queries
 )
 
+// OtherCommand is the Reason of an Error for a command that is none of the Statements.
+const OtherCommand = "a command that neither reads nor writes rows by an expression"
+
 // Key stands for the keys that the columns of one label share. Two columns have the same key if their Key is the same pointer.
 type Key struct {
 	Label string
