@@ -59,11 +59,13 @@ type resolver struct {
 	refs     []Reference
 	reasons  []*Error
 	mixed    []*Error
-	places   []occurrence // of all parameters
+	occurred []occurrence // of all parameters
 	origins  []Origin     // memory of values
 	meetings []Meeting    // memory of parameters
 	steps    int
 	nesting  int
+
+	scalarNames map[*Query]string // of the first column of sub-selects, which may name an output
 }
 
 // A parameter is what is known of $n so far.
@@ -79,12 +81,12 @@ type parameter struct {
 func analyze(statement Statement, schema Schema) (a *Analysis, err error) {
 	r := &resolver{schema: schema}
 	defer func() {
-		switch e := recover().(type) {
+		switch failure := recover().(type) {
 		case nil:
-		case tooMuch:
-			a, err = nil, &Error{Position: e.at, Reason: e.reason}
+		case *Error:
+			a, err = nil, failure
 		default:
-			panic(e)
+			panic(failure)
 		}
 	}()
 	a = &Analysis{}
@@ -98,7 +100,7 @@ func analyze(statement Statement, schema Schema) (a *Analysis, err error) {
 		}
 		return nil, refusals(r.reasons)
 	}
-	a.References, a.Mixed, a.places = r.refs, r.mixed, r.places
+	a.References, a.Mixed, a.occurred = r.refs, r.mixed, r.occurred
 	return a, nil
 }
 
@@ -246,16 +248,15 @@ func (r *resolver) mix(at Span, column Origin, key *Key, reason string) {
 	r.mixed = append(r.mixed, e)
 }
 
-// tooMuch is what a text panics with that goes beyond a bound.
-type tooMuch struct {
-	at     int
-	reason string
+// unsupported is what an analysis ends with by panic.
+func unsupported(at int, what string) *Error {
+	return &Error{Position: at, Reason: "unsupported: " + what}
 }
 
 // step counts n steps.
 func (r *resolver) step(n int) {
 	if r.steps += n; r.steps > maxSteps {
-		panic(tooMuch{-1, "unsupported: too complex"})
+		panic(unsupported(-1, "too complex"))
 	}
 }
 
@@ -263,7 +264,7 @@ func (r *resolver) step(n int) {
 func (r *resolver) enter(at Span) {
 	r.steps++
 	if r.nesting++; r.nesting > maxNesting {
-		panic(tooMuch{at.Start, "unsupported: nested too deeply"})
+		panic(unsupported(at.Start, "nested too deeply"))
 	}
 }
 
@@ -272,12 +273,12 @@ func (r *resolver) leave() { r.nesting-- }
 // parameterAt notes a place of $n.
 func (r *resolver) parameterAt(p *Param) occurrence {
 	if p.N < 1 || p.N > maxParameters {
-		panic(tooMuch{p.Start, "unsupported: parameter number"})
+		panic(unsupported(p.Start, "number of a parameter"))
 	}
 	if p.N > len(r.params) {
 		r.params = slices.Grow(r.params, p.N-len(r.params))[:p.N]
 	}
 	r.params[p.N-1].used = true
-	r.places = append(r.places, occurrence{n: p.N, at: p.Span})
-	return r.places[len(r.places)-1]
+	r.occurred = append(r.occurred, occurrence{n: p.N, at: p.Span})
+	return r.occurred[len(r.occurred)-1]
 }

@@ -93,9 +93,9 @@ func (r *resolver) wholeRow(it *item, at Span) value {
 func (r *resolver) expr(s *scope, x Expr) value {
 	switch x := x.(type) { // what has nothing below it
 	case *Param:
-		n := len(r.places)
+		n := len(r.occurred)
 		r.parameterAt(x)
-		return value{params: r.places[n : n+1 : n+1]}
+		return value{params: r.occurred[n : n+1 : n+1]}
 	case *ColumnRef:
 		return r.columnRef(s, x)
 	case *Literal:
@@ -207,7 +207,7 @@ func (r *resolver) expr(s *scope, x Expr) value {
 		l, m := r.operand(s, x.L), r.operand(s, x.R)
 		return r.operate("OVERLAPS", &l, &m)
 	}
-	panic(tooMuch{x.Pos().Start, "unsupported: expression"})
+	panic(unsupported(x.Pos().Start, "expression"))
 }
 
 func (r *resolver) operand(s *scope, x Expr) operand { return operand{r.expr(s, x), x} }
@@ -231,6 +231,12 @@ func (r *resolver) operate(name string, operands ...*operand) value {
 // scalar returns the value of a sub-select: a row, where it has several columns.
 func (r *resolver) scalar(s *scope, q *Query) value {
 	t := r.query(s, q)
+	if len(t.columns) > 0 {
+		if r.scalarNames == nil {
+			r.scalarNames = map[*Query]string{}
+		}
+		r.scalarNames[q] = t.columns[0].name
+	}
 	if len(t.columns) == 1 && !t.open {
 		v := t.columns[0].value
 		v.direct = false
@@ -393,7 +399,7 @@ func (r *resolver) field(s *scope, x *Field) value {
 	if x.Star {
 		return v
 	}
-	if v.row.travelled && v.row.renamed {
+	if _, here := x.X.(*ColumnRef); v.row.renamed && (v.row.travelled || !here) {
 		return r.useAll(x.X.Pos(), use{form: useClause, name: "in a row whose columns have other names in its type"}, &v)
 	}
 	found := -1

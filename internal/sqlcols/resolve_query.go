@@ -22,7 +22,7 @@ func (r *resolver) statement(parent *scope, statement Statement) (table, bool) {
 	case *Merge:
 		return r.merge(parent, st)
 	}
-	panic(tooMuch{statement.Pos().Start, "unsupported: statement in a statement"})
+	panic(unsupported(statement.Pos().Start, "statement in a statement"))
 }
 
 // query analyses a query in the scope around it.
@@ -43,7 +43,7 @@ func (r *resolver) query(parent *scope, q *Query) table {
 		t = r.combine(body, &left, &right, false)
 		s.items = []*item{{noName: true, columns: t.columns, open: t.open}}
 	default:
-		panic(tooMuch{q.Start, "unsupported: query"})
+		panic(unsupported(q.Start, "query"))
 	}
 	r.tail(s, q, &t)
 	return t
@@ -324,12 +324,17 @@ func (r *resolver) items(s *scope, items []Item) table {
 		if items[i].Alias != nil {
 			c.name = items[i].Alias.Text
 		} else {
-			c.name = nameOf(items[i].X)
+			c.name = r.nameOf(items[i].X)
+		}
+		if c.value.row != nil {
+			travelled := *c.value.row
+			travelled.travelled = true
+			c.value.row = &travelled
 		}
 		t.columns = append(t.columns, c)
 	}
 	if len(t.columns) > maxOutputs {
-		panic(tooMuch{items[0].Start, "unsupported: more than " + strconv.Itoa(maxOutputs) + " outputs"})
+		panic(unsupported(items[0].Start, "more than "+strconv.Itoa(maxOutputs)+" outputs"))
 	}
 	return t
 }
@@ -486,7 +491,7 @@ func (r *resolver) from(s *scope, f From) (*item, []*item) {
 	case *Join:
 		return r.join(s, f)
 	default:
-		panic(tooMuch{f.Pos().Start, "unsupported: element of FROM"})
+		panic(unsupported(f.Pos().Start, "element of FROM"))
 	}
 	return it, []*item{it}
 }

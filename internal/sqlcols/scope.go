@@ -84,13 +84,7 @@ func (r *resolver) valueAt(p place) value {
 		return value{other: aComputation}
 	}
 	if p.item.relation == nil {
-		v := p.item.columns[p.index].value
-		if v.row != nil && !v.row.travelled {
-			travelled := *v.row
-			travelled.travelled = true
-			v.row = &travelled
-		}
-		return v
+		return p.item.columns[p.index].value
 	}
 	return r.columnValue(p.item.relation, p.index)
 }

@@ -147,7 +147,7 @@ type Analysis struct {
 	// meets a parameter that is not its operand in place. Not empty: the statement has to wait until the rotation is over.
 	Mixed []*Error
 
-	places []occurrence // of all parameters
+	occurred []occurrence // of all parameters
 }
 
 // Error is why a text is refused.
