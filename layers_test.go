@@ -22,6 +22,7 @@ var arrows = map[string]struct{ ours, others []string }{
 	"internal/guc":        {},
 	"internal/loghash":    {},
 	"internal/scope":      {ours: []string{"internal/guc"}},
+	"internal/sqlcols":    {ours: []string{"internal/sqllex"}},
 	"internal/sqllex":     {},
 	"driver":              {ours: []string{"", "hooks", "redact", "internal/guc", "internal/loghash", "internal/scope", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5", "github.com/ngrok/sqlmw"}},
 	"hooks":               {ours: []string{"fernet", "redact", "internal/sqlcols", "internal/sqllex"}, others: []string{"github.com/ngrok/sqlmw"}},

@@ -132,8 +132,10 @@ type Alias struct {
 	Span
 	Name    Name
 	Columns []Name
-	// Types are true where the list behind the alias is one of column definitions.
+	// Types are true where the list behind the alias is one of column definitions; then Name may be empty.
 	Types bool
+	// Definitions are the types of Columns where Types is true.
+	Definitions []Type
 }
 
 // TableRef is a table, view or CTE in FROM, or the target of a writing statement.
@@ -163,6 +165,8 @@ type FunctionRef struct {
 	Alias      *Alias
 	// Defined says, for each call, how many columns its own AS (…) defines in ROWS FROM; 0 without.
 	Defined []int
+	// CallAliases are, for each call in ROWS FROM, its own AS (…); nil without.
+	CallAliases []*Alias
 }
 
 // TableFunctionRef is XMLTABLE or JSON_TABLE.
@@ -339,7 +343,7 @@ type (
 		Span
 		N int
 	}
-	// Literal is a constant. Text is its value where it is a string.
+	// Literal is a constant. Text is its value where it is a string, and as written where it is a number.
 	Literal struct {
 		Span
 		Kind LiteralKind
@@ -424,11 +428,12 @@ type (
 		Span
 		Query *Query
 	}
-	// Subscript is x[i], x[i:j].
+	// Subscript is x[i], x[i:j]; At are the bounds that are there.
 	Subscript struct {
 		Span
-		X  Expr
-		At []Expr
+		X     Expr
+		At    []Expr
+		Slice bool
 	}
 	// Field is (x).name; (x).* has Star.
 	Field struct {

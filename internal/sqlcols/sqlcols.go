@@ -7,6 +7,9 @@ const (
 	MaxDepth = 500     // of nested expressions and queries
 )
 
+// OtherCommand is the Reason of an Error for a command that is none of the Statements.
+const OtherCommand = "a command that neither reads nor writes rows by an expression"
+
 // Key stands for the keys that the columns of one label share. Two columns have the same key if their Key is the same pointer.
 type Key struct {
 	Label string
@@ -76,14 +79,18 @@ type Meeting struct {
 	At Span
 	// Comparison is how to widen a search while Key.Several: nil where Use is not Compared, or where it cannot be done.
 	Comparison *Comparison
+
+	function string // of Argument
 }
 
 // Comparison is a search for one value by one parameter, which has to become one for all tokens that the value can have.
 type Comparison struct {
 	Kind ComparisonKind
-	// Whole is the comparison, Other the operand that is the column, Operand the one that is the parameter, its casts and parentheses
-	// included.
+	// Whole is the comparison, Other the operand that is the column, Operand the one that is the parameter, its casts included;
+	// parentheses around an operand are not.
 	Whole, Other, Operand Span
+
+	symbol Span // the operator of Equal and NotEqual
 }
 
 // ComparisonKind is the form of a Comparison.
@@ -136,8 +143,11 @@ type Analysis struct {
 	// Open is true where the number of outputs is not known: then no output holds an encrypted value.
 	Open       bool
 	References []Reference // of all relations in it that are no CTE, each once
-	// Mixed are the places where two encrypted values of one key meet, which say something wrong while Key.Several.
+	// Mixed are the places that say something wrong because a key of theirs has Several: where two encrypted values meet, and where one
+	// meets a parameter that is not its operand in place. Not empty: the statement has to wait until the rotation is over.
 	Mixed []*Error
+
+	occurred []occurrence // of all parameters
 }
 
 // Error is why a text is refused.
@@ -154,12 +164,14 @@ type Error struct {
 	Syntax bool
 	// Unknown is true where a name could not be resolved: the schema may have changed since it was read.
 	Unknown bool
+
+	alone bool // Reason names the column itself
 }
 
 // Error gives the reason as "column: reason at position".
 func (e *Error) Error() string {
 	text := e.Reason
-	if e.Column != "" {
+	if e.Column != "" && !e.alone {
 		text = e.Column + ": " + text
 	}
 	return text
