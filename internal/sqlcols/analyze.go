@@ -209,10 +209,7 @@ func (r *resolver) refuseParameter(at Span, column Origin, n int, uses string) {
 
 // refuse adds a reason to refuse the text. The Error it returns may be told more.
 func (r *resolver) refuse(at Span, column Origin, parameter int, reason string) *Error {
-	e := &Error{Position: at.Start, Parameter: parameter, Reason: reason}
-	if column.Column != nil {
-		e.Column = column.String()
-	}
+	e := &Error{Position: at.Start, Column: column.text(), Parameter: parameter, Reason: reason}
 	for _, old := range r.reasons {
 		if old.Position == e.Position && old.Column == e.Column && old.Parameter == e.Parameter && old.Reason == e.Reason {
 			return old

@@ -156,12 +156,14 @@ func (r *resolver) tagged(x *Call, schema, name string, functions []Function, ar
 		result.compute(&arg.value)
 	}
 	relation := &Relation{Schema: schema, Name: name, Columns: first.Columns}
-	if first.Result != nil {
+	switch {
+	case first.Result != nil:
 		relation.Columns = []Column{{Name: name, Key: first.Result}}
 		result = r.columnValue(relation, 0)
 		result.typ, result.direct = typOther, false
-	}
-	if len(relation.Columns) == 0 {
+	case len(first.Columns) > 0:
+		result = r.wholeRow(&item{relation: relation}, x.Span)
+	default:
 		return result, &item{open: true}
 	}
 	return result, &item{relation: relation}

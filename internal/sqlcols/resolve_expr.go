@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// columnRef resolves a column's name.
+// columnRef resolves a column's name. One that means nothing has the value of NULL, for which there is no second reason to refuse it.
 func (r *resolver) columnRef(s *scope, x *ColumnRef) value {
 	r.step(1)
 	last := &x.Parts[len(x.Parts)-1]
 	if len(x.Parts) > 1 {
 		it := r.itemOf(s, x.Parts[:len(x.Parts)-1], x.Span)
 		if it == nil {
-			return value{other: aComputation}
+			return value{}
 		}
 		found, n := it.findAny(last.Text)
 		switch {
@@ -20,11 +20,13 @@ func (r *resolver) columnRef(s *scope, x *ColumnRef) value {
 			return r.valueAt(found)
 		case n > 1:
 			r.refuseUnknown(x.Span, "ambiguous column")
-		case !it.isOpen():
-			// PostgreSQL would look for a function of the row, but a column may have come since the schema was read.
-			r.refuseUnknown(x.Span, "unknown column")
+			return value{}
+		case it.isOpen():
+			return value{other: aComputation}
 		}
-		return value{other: aComputation}
+		// The server would look for a function of the row, but a column may have come since the schema was read.
+		r.refuseUnknown(x.Span, "unknown column")
+		return value{}
 	}
 	m := s.column(last.Text, false)
 	var v value
@@ -33,7 +35,7 @@ func (r *resolver) columnRef(s *scope, x *ColumnRef) value {
 		v = r.valueAt(m.place)
 	case m.n > 1:
 		r.refuseUnknown(x.Span, "ambiguous column")
-		return value{other: aComputation}
+		return value{}
 	default:
 		whole := s.itemNamed(last.Text, nil)
 		switch {
@@ -41,9 +43,11 @@ func (r *resolver) columnRef(s *scope, x *ColumnRef) value {
 			v = r.wholeRow(whole.item, x.Span)
 		case whole.n > 1:
 			r.refuseUnknown(x.Span, "ambiguous table name")
-			return value{other: aComputation}
+			return value{}
 		case m.open == nil:
 			r.refuseUnknown(x.Span, "unknown column")
+			return value{}
+		default:
 			return value{other: aComputation}
 		}
 	}
@@ -154,12 +158,11 @@ func (r *resolver) expr(s *scope, x Expr) value {
 	case *Any:
 		return r.any(s, x)
 	case *Row:
-		cells := r.list(s, x.Items)
-		made := &row{names: make([]string, len(cells)), values: make([]value, len(cells))}
-		for i := range cells {
-			made.names[i], made.values[i] = "f"+strconv.Itoa(i+1), cells[i].value
+		t := r.list(s, x.Items)
+		for i := range t.columns {
+			t.columns[i].name = "f" + strconv.Itoa(i+1)
 		}
-		return value{row: made}
+		return r.rowOf(&t, x.Span)
 	case *Array:
 		var g gathering
 		for _, item := range x.Items {
@@ -242,13 +245,18 @@ func (r *resolver) scalar(s *scope, q *Query) value {
 		v.direct = false
 		return v
 	}
+	return r.rowOf(&t, q.Span)
+}
+
+// rowOf returns the row of a table's columns.
+func (r *resolver) rowOf(t *table, at Span) value {
 	made := &row{names: make([]string, len(t.columns)), values: make([]value, len(t.columns))}
 	for i := range t.columns {
 		made.names[i], made.values[i] = t.columns[i].name, t.columns[i].value
 	}
 	v := value{row: made}
 	if t.open {
-		return r.useAll(q.Span, use{form: useClause, name: "beside columns whose number is not known"}, &v)
+		return r.useAll(at, use{form: useClause, name: "beside columns whose number is not known"}, &v)
 	}
 	return v
 }
@@ -329,7 +337,7 @@ func (o *Operator) isOfPostgreSQL() bool { return o.Schema == nil || o.Schema.Te
 
 func (r *resolver) in(s *scope, x *In) value {
 	v := r.operand(s, x.X)
-	c := comparing{op: "IN", whole: x.Span, kind: Element}
+	c := comparing{op: "IN", whole: x.Span, kind: Element, list: x.End - 1}
 	if x.Query != nil {
 		found := operand{value: r.scalar(s, x.Query)}
 		r.compare(&c, &v, &found)
@@ -359,7 +367,7 @@ func (r *resolver) any(s *scope, x *Any) value {
 	if x.Query != nil {
 		found = operand{value: r.scalar(s, x.Query), x: &Subquery{Span: x.Query.Span, Query: x.Query}}
 	} else if list := elementsOf(x.Array); list != nil && equal {
-		c.kind = Element
+		c.kind, c.list = Element, list.End-1
 		r.elements(s, &c, &v, list.Items)
 		return value{other: aComputation}
 	} else {

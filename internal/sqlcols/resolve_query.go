@@ -236,17 +236,22 @@ func (r *resolver) values(s *scope, values *Values) table {
 	var all []gathering
 	for i, row := range values.Rows {
 		cells := r.list(s, row)
+		if cells.open {
+			r.rowOf(&cells, values.Span)
+			return table{open: true}
+		}
 		if i == 0 {
-			all = make([]gathering, len(cells))
-			t.columns = make([]column, len(cells))
-		} else if len(cells) != len(all) {
+			all = make([]gathering, len(cells.columns))
+			t.columns = make([]column, len(cells.columns))
+		} else if len(cells.columns) != len(all) {
 			r.refuseUnknown(values.Span, "rows of VALUES with different numbers of columns")
 			return t
 		}
-		for j := range cells {
-			r.gather(&all[j], &cells[j].value, cells[j].at)
+		for j := range all {
+			c := &cells.columns[j]
+			r.gather(&all[j], &c.value, c.at)
 			if i == 0 {
-				t.columns[j] = column{name: "column" + strconv.Itoa(j+1), at: cells[j].at}
+				t.columns[j] = column{name: "column" + strconv.Itoa(j+1), at: c.at}
 			}
 		}
 	}
@@ -256,27 +261,17 @@ func (r *resolver) values(s *scope, values *Values) table {
 	return t
 }
 
-// list analyses a list of expressions in which t.* stands for all columns of t.
-func (r *resolver) list(s *scope, list []Expr) []column {
-	cells := make([]column, 0, len(list))
+// list analyses a list of expressions in which t.* and (x).* stand for all columns of a row.
+func (r *resolver) list(s *scope, list []Expr) table {
+	t := table{columns: make([]column, 0, len(list))}
 	for _, x := range list {
-		switch x := x.(type) {
-		case *Star:
-			cells = append(cells, r.star(s, x).columns...)
-			continue
-		case *Field:
-			if x.Star {
-				t := r.fields(s, x)
-				if t.open {
-					r.refuseUnknown(x.Span, "row whose number of columns is not known")
-				}
-				cells = append(cells, t.columns...)
-				continue
-			}
+		if isStar(x) {
+			t.add(r.expand(s, x))
+		} else {
+			t.columns = append(t.columns, column{value: r.expr(s, x), at: x.Pos()})
 		}
-		cells = append(cells, column{value: r.expr(s, x), at: x.Pos()})
 	}
-	return cells
+	return t
 }
 
 // selection analyses SELECT … up to its windows.
@@ -284,9 +279,7 @@ func (r *resolver) selection(s *scope, q *Select) table {
 	r.fromList(s, q.From)
 	t := r.items(s, q.Items)
 	r.condition(s, q.Where)
-	for _, x := range q.GroupBy {
-		r.eachNamed(s, x, &t, true, func(v *value) { r.groupBy(v, x.Pos(), "GROUP BY") })
-	}
+	r.groupList(s, q.GroupBy, &t)
 	r.condition(s, q.Having)
 	for i := range q.Windows {
 		r.window(s, &q.Windows[i])
@@ -306,19 +299,24 @@ func (r *resolver) selection(s *scope, q *Select) table {
 	return t
 }
 
+// groupList analyses GROUP BY, in which (a, b) is no row.
+func (r *resolver) groupList(s *scope, list []Expr, t *table) {
+	for _, x := range list {
+		if row, ok := x.(*Row); ok && !row.Explicit {
+			r.groupList(s, row.Items, t)
+			continue
+		}
+		r.eachNamed(s, x, t, true, func(v *value) { r.groupBy(v, x.Pos(), "GROUP BY") })
+	}
+}
+
 // items analyses the list of outputs of SELECT and RETURNING.
 func (r *resolver) items(s *scope, items []Item) table {
 	t := table{columns: make([]column, 0, len(items))}
 	for i := range items {
-		switch x := items[i].X.(type) {
-		case *Star:
-			t.add(r.star(s, x))
+		if isStar(items[i].X) {
+			t.add(r.expand(s, items[i].X))
 			continue
-		case *Field:
-			if x.Star {
-				t.add(r.fields(s, x))
-				continue
-			}
 		}
 		c := column{value: r.expr(s, items[i].X), at: items[i].X.Pos()}
 		if items[i].Alias != nil {
@@ -342,6 +340,25 @@ func (r *resolver) items(s *scope, items []Item) table {
 func (t *table) add(more table) {
 	t.columns = append(t.columns, more.columns...)
 	t.open = t.open || more.open
+}
+
+// isStar says whether an element of a list stands for all columns of a row.
+func isStar(x Expr) bool {
+	switch x := x.(type) {
+	case *Star:
+		return true
+	case *Field:
+		return x.Star
+	}
+	return false
+}
+
+// expand returns the columns that such an element stands for.
+func (r *resolver) expand(s *scope, x Expr) table {
+	if x, ok := x.(*Field); ok {
+		return r.fields(s, x)
+	}
+	return r.star(s, x.(*Star))
 }
 
 // star returns the columns of * or t.*.
@@ -534,7 +551,8 @@ func (it *item) alias(a *Alias) {
 func (r *resolver) tableItem(s *scope, ref *TableRef) *item {
 	if ref.Name.Schema == nil {
 		if c := s.cteNamed(ref.Name.Name.Text); c != nil {
-			it := &item{name: c.def.Name.Text, columns: r.refer(c, ref).columns, open: c.table.open, aliased: true}
+			t := r.refer(c, ref)
+			it := &item{name: c.def.Name.Text, columns: t.columns, open: t.open, aliased: true}
 			it.alias(ref.Alias)
 			return it
 		}
@@ -617,7 +635,10 @@ func (r *resolver) join(s *scope, j *Join) (*item, []*item) {
 	var merged []string
 	if j.Natural {
 		if left.isOpen() || right.isOpen() {
-			r.refuseUnknown(j.Span, "NATURAL JOIN with columns that are not known")
+			for _, p := range r.appendPlaces(r.places(left), right, nil) {
+				v := r.valueAt(p)
+				r.consume(&v, j.Span, use{form: useClause, name: "NATURAL JOIN with columns that are not known"})
+			}
 		}
 		for _, p := range r.places(left) {
 			r.step(1)

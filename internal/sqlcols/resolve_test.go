@@ -13,12 +13,10 @@ import (
 	"github.com/pganon/pganon/internal/sqlcols"
 )
 
-// answer is what an analysis says, as the tables of tests have it.
+// answer is what an analysis says, as the tables of testdata have it.
 func answer(a *sqlcols.Analysis, err error) (encrypts, decrypts string) {
 	if err != nil {
-		reasons := strings.Split(err.Error(), "; ")
-		slices.Sort(reasons)
-		return "refused: " + strings.Join(reasons, "; "), ""
+		return "refused: " + sorted(err.Error()), ""
 	}
 	var in, out []string
 	for i, p := range a.Parameters {
@@ -27,9 +25,13 @@ func answer(a *sqlcols.Analysis, err error) (encrypts, decrypts string) {
 		}
 	}
 	for i, o := range a.Outputs {
+		array := ""
+		if o.Array {
+			array = "[]"
+		}
 		var names []string
 		for _, origin := range o.Origins {
-			names = append(names, fmt.Sprintf("col%d=%s.%s", i+1, origin.Relation.Name, origin.Column.Name))
+			names = append(names, fmt.Sprintf("col%d=%s.%s%s", i+1, origin.Relation.Name, origin.Column.Name, array))
 		}
 		slices.Sort(names)
 		out = append(out, names...)
@@ -37,34 +39,69 @@ func answer(a *sqlcols.Analysis, err error) (encrypts, decrypts string) {
 	return strings.Join(in, " "), strings.Join(out, " ")
 }
 
-func TestStatements(t *testing.T) {
-	text, err := os.ReadFile("testdata/statements.md")
+// sorted sorts reasons; the tables have them in any order, and each once.
+func sorted(reasons string) string {
+	list := strings.Split(reasons, "; ")
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), "; ")
+}
+
+// rows returns the statements of a table in testdata with their answers.
+func rows(t testing.TB, file string) (rows [][3]string) {
+	text, err := os.ReadFile("testdata/" + file)
 	require.NoError(t, err)
-	rows := 0
 	for line := range strings.Lines(string(text)) {
 		if !strings.HasPrefix(line, "| `") {
 			continue
 		}
-		rows++
-		line = strings.ReplaceAll(line, `\|`, "\x00")
-		cells := strings.Split(strings.TrimSpace(line), " | ")
-		require.GreaterOrEqual(t, len(cells), 2, line)
-		statement := strings.ReplaceAll(strings.Trim(cells[0], "| `"), "\x00", "|")
-		encrypts, decrypts := strings.TrimRight(cells[1], " |"), ""
-		if len(cells) > 2 {
-			decrypts = strings.TrimRight(cells[2], " |")
+		cells := strings.Split(strings.ReplaceAll(strings.TrimSpace(line), `\|`, "\x00"), "|")
+		require.GreaterOrEqual(t, len(cells), 5, line)
+		var row [3]string
+		for i := range row {
+			row[i] = strings.ReplaceAll(strings.TrimSpace(cells[i+1]), "\x00", "|")
 		}
-		if encrypts == "–" {
-			encrypts = ""
+		row[0] = strings.Trim(row[0], "`")
+		if row[1] == "–" {
+			row[1] = ""
 		}
-		if reasons, ok := strings.CutPrefix(encrypts, "refused: "); ok {
-			list := strings.Split(reasons, "; ")
-			slices.Sort(list)
-			encrypts = "refused: " + strings.Join(list, "; ")
-		}
-		gotEncrypts, gotDecrypts := answer(sqlcols.Analyze(statement, newSchema(keyD, keyR, keyB, clinic...)))
-		assert.Equal(t, encrypts, gotEncrypts, statement)
-		assert.Equal(t, decrypts, gotDecrypts, statement)
+		rows = append(rows, row)
 	}
-	assert.Equal(t, 64, rows)
+	return rows
+}
+
+// The table that says what the rules mean.
+func TestStatements(t *testing.T) {
+	table := rows(t, "statements.md")
+	assert.Len(t, table, 64)
+	for _, row := range table {
+		if reasons, ok := strings.CutPrefix(row[1], "refused: "); ok {
+			row[1] = "refused: " + sorted(reasons)
+		}
+		encrypts, decrypts := answer(sqlcols.Analyze(row[0], newSchema(keyD, keyR, keyB, clinic...)))
+		assert.Equal(t, row[1], encrypts, row[0])
+		assert.Equal(t, row[2], decrypts, row[0])
+	}
+}
+
+func TestMoreStatements(t *testing.T) {
+	table := rows(t, "more.md")
+	assert.Greater(t, len(table), 400)
+	seen := map[string]bool{}
+	for _, row := range table {
+		assert.False(t, seen[row[0]], "twice: %s", row[0])
+		seen[row[0]] = true
+		a, err := sqlcols.Analyze(row[0], newSchema(keyD, keyR, keyB, clinic...).withFunctions())
+		encrypts, decrypts := answer(a, err)
+		reasons, refused := strings.CutPrefix(row[1], "refused: ")
+		if some, more := strings.CutSuffix(reasons, "…"); refused && more {
+			if assert.Error(t, err, row[0]) {
+				assert.Subset(t, strings.Split(err.Error(), "; "), strings.Split(some, "; "), row[0])
+			}
+		} else if refused {
+			assert.Equal(t, "refused: "+sorted(reasons), encrypts, row[0])
+		} else {
+			assert.Equal(t, row[1], encrypts, row[0])
+		}
+		assert.Equal(t, row[2], decrypts, row[0])
+	}
 }

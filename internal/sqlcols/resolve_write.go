@@ -1,5 +1,7 @@
 package sqlcols
 
+import "slices"
+
 // target returns the relation that a statement writes to, and its item. A table of a WITH is never a target.
 func (r *resolver) target(ref *TableRef) *item {
 	it := &item{name: ref.Name.Name.Text, relation: r.relation(&ref.Name)}
@@ -110,51 +112,39 @@ func (r *resolver) source(s *scope, in *Insert, relation *Relation, into []Origi
 		}
 		return Origin{}
 	}
-	if values, ok := in.Source.Body.(*Values); ok && in.Source.With == nil && in.Source.OrderBy == nil && in.Source.Limit == nil && in.Source.Offset == nil {
-		inside := &scope{parent: s}
-		for _, row := range values.Rows {
-			i := 0
-			for _, x := range row {
-				if star, ok := rowOfColumns(x); ok {
-					for _, c := range r.list(inside, star) {
-						r.storeInto(&c.value, column(i, c.at), c.at)
-						i++
-					}
-					continue
+	store := func(t *table) {
+		if t.open {
+			for _, o := range into {
+				if o.Column != nil && o.Column.Key != nil {
+					r.refuse(in.Source.Span, o, 0, "assigned from columns whose number is not known")
 				}
-				r.assign(inside, column(i, x.Pos()), x)
-				i++
 			}
-		}
-		return
-	}
-	t := r.query(s, in.Source)
-	if t.open {
-		for _, o := range into {
-			if o.Column != nil && o.Column.Key != nil {
-				r.refuse(in.Source.Span, o, 0, "assigned from columns whose number is not known")
-			}
+			r.rowOf(t, in.Source.Span)
+			return
 		}
 		for i := range t.columns {
-			r.consume(&t.columns[i].value, t.columns[i].at, use{form: useClause, name: "assigned beside columns whose number is not known"})
+			c := &t.columns[i]
+			r.storeInto(&c.value, column(i, c.at), c.at)
 		}
+	}
+	q := in.Source
+	values, ok := q.Body.(*Values)
+	if !ok || q.With != nil || q.OrderBy != nil || q.Limit != nil || q.Offset != nil {
+		t := r.query(s, q)
+		store(&t)
 		return
 	}
-	for i := range t.columns {
-		c := &t.columns[i]
-		r.storeInto(&c.value, column(i, c.at), c.at)
+	inside := &scope{parent: s}
+	for _, row := range values.Rows {
+		if slices.ContainsFunc(row, isStar) {
+			t := r.list(inside, row)
+			store(&t)
+			continue
+		}
+		for i, x := range row {
+			r.assign(inside, column(i, x.Pos()), x)
+		}
 	}
-}
-
-// rowOfColumns says whether an element of a list stands for several.
-func rowOfColumns(x Expr) ([]Expr, bool) {
-	switch x := x.(type) {
-	case *Star:
-		return []Expr{x}, true
-	case *Field:
-		return []Expr{x}, x.Star
-	}
-	return nil, false
 }
 
 // conflict analyses ON CONFLICT.
@@ -197,28 +187,27 @@ func (r *resolver) set(s *scope, relation *Relation, assignments []Assignment) {
 			r.assign(s, into[0], a.Value)
 			continue
 		}
-		if x, ok := a.Value.(*Row); ok && len(x.Items) == len(into) {
+		at := a.Value.Pos()
+		t := table{open: true}
+		switch x := a.Value.(type) {
+		case *Row:
+			if !slices.ContainsFunc(x.Items, isStar) && len(x.Items) == len(into) {
+				for j := range into {
+					r.assign(s, into[j], x.Items[j])
+				}
+				continue
+			}
+			t = r.list(s, x.Items)
+		case *Subquery:
+			t = r.query(s, x.Query)
+		}
+		if !t.open && len(t.columns) == len(into) {
 			for j := range into {
-				r.assign(s, into[j], x.Items[j])
+				r.storeInto(&t.columns[j].value, into[j], at)
 			}
 			continue
 		}
-		v := r.expr(s, a.Value)
-		at := a.Value.Pos()
-		_, query := a.Value.(*Subquery)
-		switch {
-		case v.row != nil && len(v.row.values) == len(into):
-			for j := range into {
-				r.storeInto(&v.row.values[j], into[j], at)
-			}
-		case query && len(into) == 1:
-			r.storeInto(&v, into[0], at)
-		default:
-			v = r.useAll(at, use{form: useClause, name: "assigned as a row"}, &v)
-			for j := range into {
-				r.storeInto(&v, into[j], at)
-			}
-		}
+		r.refuse(at, Origin{}, 0, "unsupported: row of columns that are not known assigned to several")
 	}
 }
 

@@ -68,3 +68,13 @@ var clinic = []string{
 	"crm.users: id, email, name",
 	"app.files: id, name, digest B, body",
 }
+
+// withFunctions adds find(D) returns setof (id, email D), mask(D) returns D.
+func (s *schema) withFunctions() *schema {
+	d := s.Relation("app", "users").Columns[2].Key
+	s.functions = map[string][]sqlcols.Function{
+		"find": {{Args: []*sqlcols.Key{d}, Columns: []sqlcols.Column{{Name: "id"}, {Name: "email", Key: d, Text: true}}}},
+		"mask": {{Args: []*sqlcols.Key{d}, Result: d}},
+	}
+	return s
+}

@@ -91,6 +91,7 @@ type Comparison struct {
 	Whole, Other, Operand Span
 
 	symbol Span // the operator of Equal and NotEqual
+	list   int  // where the list of Element ends, before its bracket
 }
 
 // ComparisonKind is the form of a Comparison.

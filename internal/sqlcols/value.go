@@ -61,6 +61,14 @@ type row struct {
 
 func (o Origin) String() string { return o.Relation.Name + "." + o.Column.Name }
 
+// text is String, "" for no column.
+func (o Origin) text() string {
+	if o.Column == nil {
+		return ""
+	}
+	return o.String()
+}
+
 // isPlain says that nothing of v has to be told to anybody.
 func (v *value) isPlain() bool {
 	return v.key == nil && len(v.params) == 0 && len(v.taint) == 0 && v.row == nil
@@ -350,7 +358,7 @@ func (r *resolver) store(v *value, into Origin, at Span) {
 	for _, o := range v.origins {
 		if v.key != key {
 			r.refuseKeys(at, o, into)
-		} else if o.Column.Text != into.Column.Text {
+		} else if v.typ != typOther && o.Column.Text != into.Column.Text {
 			r.refuse(at, into, 0, "column "+o.String()+" of another type copied into it")
 		}
 	}
@@ -391,6 +399,7 @@ type comparing struct {
 	kind   ComparisonKind
 	widens bool // to be a search for several tokens, in the way that kind says
 	symbol Span // the operator
+	list   int  // where the list ends
 }
 
 // An operand is one side of a comparison.
@@ -473,7 +482,7 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 	}
 	var how *Comparison
 	if c.widens && len(a.params) == 0 && len(b.params) == 1 && a.x != nil && b.x != nil && parameterOf(b.x) != nil {
-		how = &Comparison{Kind: c.kind, Whole: c.whole, Other: a.x.Pos(), Operand: b.x.Pos(), symbol: c.symbol}
+		how = &Comparison{Kind: c.kind, Whole: c.whole, Other: a.x.Pos(), Operand: b.x.Pos(), symbol: c.symbol, list: c.list}
 		if c.kind == Distinct || c.kind == NotDistinctFrom {
 			// The column will stand there twice.
 			if _, ok := a.x.(*ColumnRef); !ok {
