@@ -233,7 +233,20 @@ func (r *resolver) refuseUnknown(at Span, reason string) {
 
 // mix says that something compares tokens of a key in a way that no rewriting saves while there are several.
 func (r *resolver) mix(at Span, column Origin, key *Key, reason string) {
-	if !key.Several || len(r.mixed) >= maxReasons {
+	if key.Several {
+		r.mixes(at, column, reason)
+	}
+}
+
+// mixStored is mix for what compares nothing but stored tokens, with each other or with those that are being stored.
+func (r *resolver) mixStored(at Span, column Origin, key *Key, reason string) {
+	if key.Mixed {
+		r.mixes(at, column, reason)
+	}
+}
+
+func (r *resolver) mixes(at Span, column Origin, reason string) {
+	if len(r.mixed) >= maxReasons {
 		return
 	}
 	e := &Error{Position: at.Start, Column: column.String(), Reason: reason + ", while its key is being rotated"}

@@ -159,7 +159,7 @@ func (r *resolver) conflict(s *scope, target *item, c *Conflict) {
 		// It may be any of the table's constraints.
 		for i := range target.relation.Columns {
 			if column := &target.relation.Columns[i]; column.Key != nil && column.Key.Searchable {
-				r.mix(c.Span, Origin{target.relation, column}, column.Key, "ON CONFLICT")
+				r.mixStored(c.Span, Origin{target.relation, column}, column.Key, "ON CONFLICT")
 			}
 		}
 	}

@@ -18,6 +18,10 @@ type Key struct {
 	// Several is true while tokens of more than one key can occur in the label's columns, so that equal values may have different
 	// tokens.
 	Several bool
+	// Mixed is true while the label's columns may hold tokens of more than one key at once, so that two columns of it cannot be compared,
+	// nor the values of one with each other. Several without Mixed is a label whose columns are held to one key, which may become another
+	// from one moment to the next.
+	Mixed bool
 }
 
 // Relation is a table or view as the schema has it.

@@ -477,7 +477,7 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 		r.refuse(a.at(c), of, 0, "compared with a computed value")
 	}
 	if b.key != nil {
-		r.mix(a.at(c), of, a.key, "compared with "+b.origins[0].String()+" by "+c.op)
+		r.mixStored(a.at(c), of, a.key, "compared with "+b.origins[0].String()+" by "+c.op)
 		return
 	}
 	var how *Comparison
@@ -550,7 +550,7 @@ func (r *resolver) groupBy(v *value, at Span, clause string) {
 		case !v.key.Searchable:
 			r.refuse(at, o, 0, clause+", and it is not searchable")
 		default:
-			r.mix(at, o, v.key, clause)
+			r.mixStored(at, o, v.key, clause)
 		}
 	}
 }
