@@ -59,25 +59,34 @@ type Config struct {
 	// "refuse". InTx needs neither. DSN: pganon.raw.
 	Raw string
 
-	// Log is "off" or "debug": every statement's role, setting names, duration and result, never a value. Default
-	// "off". DSN: pganon.log.
+	// Redact is "on" or "off": errors and notices leave without values of the data, see package redact, or as PostgreSQL
+	// and pgx wrote them. Off is logged as a warning. Default "on". It has no DSN key.
+	Redact string
+
+	// Log is "off" or "debug": for every statement the identity with user and tenant hashed, the role, the names of
+	// settings, duration and rows, never a value. Default "off". DSN: pganon.log.
 	Log string
+	// LogKey, at least 16 bytes of secret, is the key of those hashes, so that they can be compared across processes. It
+	// holds for the whole process: the last connector that has one sets it. Default a random one.
+	LogKey []byte
 	// Logger receives what Log asks for, and one line for each context of pganon.System that runs a statement. Default
 	// slog.Default().
 	Logger *slog.Logger
 
 	// Interceptors see every call between this package's own hooks and the connection that sends the identity, the first
-	// one outermost.
+	// one outermost. They see errors with their values; what they return is redacted.
 	Interceptors []sqlmw.Interceptor
 
 	// BeforeConnect, AfterConnect, ResetSession and ShouldPing are those of pgx's stdlib package. AfterConnect runs as
-	// the login role, and again after a clean-up, which takes away what it had set.
+	// the login role, and again after a clean-up, which takes away what it had set. Handlers of notices and errors that
+	// BeforeConnect sets get them redacted.
 	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 	AfterConnect  func(context.Context, *pgx.Conn) error
 	ResetSession  func(context.Context, *pgx.Conn) error
 	ShouldPing    func(context.Context, stdlib.ShouldPingParams) bool
-	// Tracer is called as pgx calls it, without the values of arguments and without the password. The further tracer
-	// interfaces of pgx are found by assertion.
+	// Tracer is called as pgx calls it, without the values of arguments, without password and connection string, and with
+	// errors redacted. It gets the text of statements as the program wrote it, literals and all: see redact.SQL. The
+	// further tracer interfaces of pgx are found by assertion.
 	Tracer pgx.QueryTracer
 
 	systemReason string
@@ -94,6 +103,8 @@ const (
 	sessionKeep      = "keep"
 	rawAllow         = "allow"
 	rawRefuse        = "refuse"
+	redactOn         = "on"
+	redactOff        = "off"
 	logOff           = "off"
 	logDebug         = "debug"
 	defaultPrefix    = "rls"
@@ -149,6 +160,7 @@ func (c *Config) validate() error {
 		oneOf("pganon.identity", c.Identity, identityRequired, identityOptional),
 		oneOf("pganon.session", c.Session, sessionClean, sessionAlways, sessionKeep),
 		oneOf("pganon.raw", c.Raw, rawAllow, rawRefuse),
+		oneOf("Config.Redact", c.Redact, redactOn, redactOff),
 		oneOf("pganon.log", c.Log, logOff, logDebug),
 		validRoleField("pganon.anonymous", c.Anonymous),
 		validRoleField("pganon.masked_role", c.MaskedRole),

@@ -228,7 +228,7 @@ func (c *conn) run(ctx context.Context, cl *call) error {
 	traced := c.connector.tracer.start(ctx, c.pgx, sql)
 	err := c.runAs(ctx, cl)
 	if cl.rows == nil {
-		c.connector.tracer.end(traced, c.pgx, cl.tag, err)
+		c.connector.tracer.end(traced, c.pgx, cl, err)
 		c.connector.logStatement(ctx, cl, err)
 		return err
 	}
@@ -236,7 +236,7 @@ func (c *conn) run(ctx context.Context, cl *call) error {
 		cl.rows.finish = func(tag pgconn.CommandTag, err error) error {
 			err = finish(tag, err)
 			cl.tag = tag
-			c.connector.tracer.end(traced, c.pgx, tag, err)
+			c.connector.tracer.end(traced, c.pgx, cl, err)
 			c.connector.logStatement(ctx, cl, err)
 			return err
 		}
@@ -435,7 +435,7 @@ func (c *conn) clean(ctx context.Context) error {
 	}
 	if err != nil {
 		c.abandon()
-		return stepError(stepClean, nil, err)
+		return c.stepError(stepClean, nil, err)
 	}
 	c.cleaned()
 	if hook := c.connector.cfg.AfterConnect; hook != nil {
@@ -695,7 +695,7 @@ func (c *conn) landed(f *flight, cl *call, d *described) error {
 	if f.has(stepParse) || d != nil {
 		err = withoutComment(err, cl)
 	}
-	return stepError(f.failedAt, who, err)
+	return c.stepError(f.failedAt, who, err)
 }
 
 // transactionIs notes what an open transaction has had, and forgets it where there is none.

@@ -28,6 +28,9 @@ var dsnKeys = map[string]func(*Config, string) error{
 	"session":         func(c *Config, v string) error { return put(&c.Session, v) },
 	"raw":             func(c *Config, v string) error { return put(&c.Raw, v) },
 	"log":             func(c *Config, v string) error { return put(&c.Log, v) },
+	"redact": func(*Config, string) error {
+		return errors.New("redaction can be turned off in Go only: Config.Redact")
+	},
 	// Known, and refused: a program that asks for encryption must not run without it.
 	"keys_env":  refuseEncryption,
 	"keys_file": refuseEncryption,

@@ -20,6 +20,7 @@ import (
 	"github.com/pganon/pganon"
 	"github.com/pganon/pganon/internal/guc"
 	"github.com/pganon/pganon/internal/scope"
+	"github.com/pganon/pganon/redact"
 )
 
 // A principal is what the statements of one scope run as: a role and settings. It does not change once it is made.
@@ -194,7 +195,7 @@ func (ps *principals) make(ctx context.Context, s *scope.Scope, cat *catalog) (*
 		s.System, s.Reason = true, ps.cfg.systemReason
 	}
 	if err := s.Check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, err)
+		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, redact.Safe(err))
 	}
 	p := &principal{}
 	var settings []guc.Setting
@@ -205,7 +206,7 @@ func (ps *principals) make(ctx context.Context, s *scope.Scope, cat *catalog) (*
 		p.identity = s.Identity.(*pganon.Identity)
 		var err error
 		if settings, err = ps.resolve(p, cat); err != nil {
-			return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, err)
+			return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, redact.Safe(err))
 		}
 	case len(s.Masks) > 0:
 	case ps.cfg.Anonymous != "":
@@ -254,7 +255,7 @@ func (ps *principals) make(ctx context.Context, s *scope.Scope, cat *catalog) (*
 		}
 	}
 	if err := ps.remember(p.custom); err != nil {
-		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, err)
+		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, redact.Safe(err))
 	}
 	p.seal()
 	p.tag = ps.tag(p.role)
@@ -332,7 +333,7 @@ func (ps *principals) maskedRole(masks []string, cat *catalog) (string, error) {
 			}
 		}
 		if err := guc.ValidRole(asked); err != nil {
-			return "", fmt.Errorf("%w: MaskedAs: %w", pganon.ErrInvalidIdentity, err)
+			return "", fmt.Errorf("%w: MaskedAs: %w", pganon.ErrInvalidIdentity, redact.Safe(err))
 		}
 		if !ps.masked(asked, cat) {
 			return "", fmt.Errorf(`%w: MaskedAs: role %q is not masked: COMMENT ON ROLE … IS 'pganon:"masked"', or set pganon.masked_role`, pganon.ErrInvalidIdentity, asked)

@@ -82,7 +82,7 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 	if completed < len(parts) && local.Position == 0 && settingsCode(local.Code) {
 		at = parts[completed].at // the server parses all before it runs any: only a position tells whose an error is
 	}
-	return stepError(at, cl.who, &local)
+	return c.stepError(at, cl.who, &local)
 }
 
 // severalQuery builds the Query and says what its commands are.
@@ -270,5 +270,5 @@ func (c *conn) simpleLanded(cl *call, at step, err error, prefix int) error {
 		local.Position = max(0, local.Position-int32(prefix))
 		at, err = stepText, &local // settings have no position
 	}
-	return stepError(at, cl.who, err)
+	return c.stepError(at, cl.who, err)
 }

@@ -1,0 +1,31 @@
+//go:build go1.27
+
+package driver
+
+import "database/sql/driver"
+
+// rows is where all rows come up. Those of interceptors scan no columns by themselves.
+func (c *outerConn) rows(top driver.Rows) driver.Rows {
+	if scanner, ok := top.(driver.RowsColumnScanner); ok {
+		return &scanningRows{outerRows{top: top, conn: c}, scanner}
+	}
+	return &outerRows{top: top, conn: c}
+}
+
+// scanningRows are outerRows that scan each column by themselves.
+type scanningRows struct {
+	outerRows
+	scanner driver.RowsColumnScanner
+}
+
+var _ driver.RowsColumnScanner = (*scanningRows)(nil)
+
+func (r *scanningRows) NextRow() (err error) {
+	defer r.conn.inner.guard(&err, "", nil)
+	return r.scanner.NextRow()
+}
+
+func (r *scanningRows) ScanColumn(scanCtx driver.ScanContext, index int, dest any) (err error) {
+	defer r.conn.inner.guard(&err, "", nil)
+	return r.scanner.ScanColumn(scanCtx, index, dest)
+}
