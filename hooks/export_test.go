@@ -1,0 +1,6 @@
+package hooks
+
+var (
+	GormName  = gormName
+	GormTable = gormTable
+)
