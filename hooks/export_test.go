@@ -3,4 +3,5 @@ package hooks
 var (
 	GormName  = gormName
 	GormTable = gormTable
+	CheckKeys = checkKeys
 )
