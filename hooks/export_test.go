@@ -9,3 +9,5 @@ var (
 )
 
 func (m *matcher) Match(text string) bool { return m.match(text) }
+
+var ParseOID = parseOID

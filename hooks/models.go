@@ -164,9 +164,9 @@ func (p *modelParser) field(f reflect.StructField, path string, at place) error 
 	settings := gormSettings(f.Tag.Get("gorm"))
 	kind := fieldKind(f, settings)
 	switch {
-	case kind == relation:
+	case kind == relationField:
 		p.relate(f.Type, path)
-	case kind == embedded:
+	case kind == embeddedField:
 		inner := at
 		inner.prefix += settings["EMBEDDEDPREFIX"]
 		if err := p.fields(indirect(f.Type), path, inner); err != nil {
@@ -176,7 +176,7 @@ func (p *modelParser) field(f reflect.StructField, path string, at place) error 
 	switch {
 	case !tagged:
 		return nil
-	case kind != column:
+	case kind != columnField:
 		return fmt.Errorf("%s: has a pganon tag, but %s", path, kind)
 	}
 	name, err := columnName(f, settings)
@@ -191,11 +191,11 @@ func (p *modelParser) field(f reflect.StructField, path string, at place) error 
 type kindOfField string
 
 const (
-	column     kindOfField = "is a column"
-	embedded   kindOfField = "is an embedded struct: tag the fields in it"
-	relation   kindOfField = "is a relation to another table: tag that table's struct"
-	ignored    kindOfField = `is no column: gorm:"-" or db:"-" says so`
-	unexported kindOfField = "is not exported: no library stores it"
+	columnField     kindOfField = "is a column"
+	embeddedField   kindOfField = "is an embedded struct: tag the fields in it"
+	relationField   kindOfField = "is a relation to another table: tag that table's struct"
+	ignoredField    kindOfField = `is no column: gorm:"-" or db:"-" says so`
+	unexportedField kindOfField = "is not exported: no library stores it"
 )
 
 func fieldKind(f reflect.StructField, settings map[string]string) kindOfField {
@@ -204,15 +204,15 @@ func fieldKind(f reflect.StructField, settings map[string]string) kindOfField {
 	plain := indirect(f.Type).Kind() == reflect.Struct && !isValue(f.Type)
 	switch {
 	case plain && (says || f.Anonymous && !gormIgnores(settings)): // the fields of an embedded struct are exported even if its type is not
-		return embedded
+		return embeddedField
 	case !f.IsExported():
-		return unexported
+		return unexportedField
 	case gormIgnores(settings) && !hasDB, db == "-" && !explicit(settings):
-		return ignored
+		return ignoredField
 	case hasDB, explicit(settings), !isRelation(f.Type):
-		return column
+		return columnField
 	}
-	return relation
+	return relationField
 }
 
 func gormIgnores(settings map[string]string) bool {
