@@ -1,6 +1,6 @@
 # The race detector needs cgo; without a C compiler the tests run without it.
 RACE := $(if $(and $(filter 1,$(shell go env CGO_ENABLED)),$(shell command -v $$(go env CC))),-race)
-MODULES := . bench/fernet tools
+MODULES := . bench/fernet hooks/gormtest tools
 
 .PHONY: test lint bench fuzz
 
@@ -8,6 +8,7 @@ MODULES := . bench/fernet tools
 test:
 	go test $(RACE) -timeout 20m ./...
 	cd bench/fernet && go test ./...
+	cd hooks/gormtest && go test ./...
 
 lint:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

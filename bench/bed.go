@@ -23,6 +23,7 @@ import (
 // bed is a database with everything that the measurements run against.
 type bed struct {
 	owner   *sql.DB // the first of closers
+	dsn     string  // of the owner
 	tcp     string  // DSN of the login role
 	unix    string  // the same over a Unix socket, "" where there is none
 	app     string  // login role
@@ -31,18 +32,21 @@ type bed struct {
 	closers []func() error
 }
 
+//go:embed roles.sql
+var rolesSQL string
+
 //go:embed bed.sql
 var bedSQL string
 
 // newBed makes the roles and tables in the empty database that dsn names.
 func newBed(ctx context.Context, dsn string) (_ *bed, err error) {
 	suffix := strings.ToLower(rand.Text())
-	b := &bed{app: "pganon_bench_app_" + suffix, one: "pganon_bench_one_" + suffix, two: "pganon_bench_two_" + suffix}
+	b := &bed{dsn: dsn, app: "pganon_bench_app_" + suffix, one: "pganon_bench_one_" + suffix, two: "pganon_bench_two_" + suffix}
 	if b.owner, err = b.open(sql.Open("pgx", dsn)); err != nil {
 		return nil, err
 	}
 	password := rand.Text()
-	script := strings.NewReplacer(":app", b.app, ":one", b.one, ":two", b.two, ":password", "'"+password+"'").Replace(bedSQL)
+	script := strings.NewReplacer(":app", b.app, ":one", b.one, ":two", b.two, ":password", "'"+password+"'").Replace(rolesSQL + bedSQL)
 	if _, err := b.owner.ExecContext(ctx, script); err != nil {
 		return nil, closed(fmt.Errorf("make tables: %w", err), b.close)
 	}
@@ -87,7 +91,7 @@ func (b *bed) close() error {
 	for i := len(b.closers) - 1; i > 0; i-- {
 		errs = append(errs, b.closers[i]())
 	}
-	_, err := b.owner.Exec("drop table if exists items, tenant_items; drop role if exists " + strings.Join([]string{b.app, b.one, b.two}, ", "))
+	_, err := b.owner.Exec("drop table if exists items, tenant_items, people, written; drop domain if exists bench_mail, bench_note; drop role if exists " + strings.Join([]string{b.app, b.one, b.two}, ", "))
 	errs = append(errs, err)
 	return errors.Join(append(errs, b.owner.Close())...)
 }
@@ -185,7 +189,11 @@ func (b *bed) comparisons(ctx context.Context) ([]comparison, error) {
 		point.goroutines = goroutines
 		all = append(all, point)
 	}
-	return all, nil
+	encrypted, err := b.encrypted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(all, encrypted...), nil
 }
 
 func (b *bed) as(role string) pganon.Identity {

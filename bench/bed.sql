@@ -1,9 +1,3 @@
--- The login role may read what the roles of identities may read, so that every line of a block does the same work.
-create role :app login password :password;
-create role :one;
-create role :two;
-grant :one, :two to :app;
-
 create table items (
     id      bigint primary key,
     name    text not null,

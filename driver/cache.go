@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"crypto/sha256"
 	"encoding/hex"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -22,10 +23,16 @@ type described struct {
 	fields  []pgconn.FieldDescription
 	funcs   []valueFunc
 
-	cached *list.Element
-	pins   int  // of open driver.Stmts
-	stale  bool // its description may not fit any more
-	epoch  int  // of the connection, when its name was parsed last
+	cached    *list.Element
+	witnessed any                      // the plan, or the tags, that its parameters' types agree with
+	decoding  atomic.Pointer[decoding] // of its last result
+
+	pins      int  // of open driver.Stmts
+	stale     bool // its description may not fit any more
+	epoch     int  // of the connection, when its name was parsed last
+	pathEpoch int  // of the connection, when it was described
+	// types are those that its name is parsed with, nil where the server chooses them.
+	types []uint32
 }
 
 // statementCache keeps described texts per role: the least recently used text of a role goes first, and of more than

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pganon/pganon/redact"
 )
 
 // catalogAge is for how long a reading of the catalog serves the connector's statements.
@@ -58,7 +60,7 @@ func readCatalog(ctx context.Context, pg *pgconn.PgConn) (*catalog, error) {
 		name, comment, label := string(row[0]), string(row[1]), string(row[2])
 		opts, err := roleTag(comment)
 		if err != nil {
-			return nil, fmt.Errorf("pganon: read roles: comment on role %q: %w", name, err)
+			return nil, fmt.Errorf("pganon: read roles: comment on role %q: %w", name, redact.Safe(err))
 		}
 		opts.masked = opts.masked || label == "t"
 		if row[3] != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/ngrok/sqlmw"
 
+	"github.com/pganon/pganon/fernet"
 	"github.com/pganon/pganon/internal/guc"
 )
 
@@ -49,6 +50,23 @@ type Config struct {
 	// refused, and role and session_authorization always are.
 	AllowSettings []string
 
+	// Keys are where the keys of encrypted columns come from: a *fernet.Keyring, a *fernet.KeyFile, or a source of the
+	// program's own. DSN: pganon.keys_env and pganon.keys_file, which only say where keys are.
+	Keys fernet.KeySource
+	// KeysEnv is the name of the environment variable that holds the keys. DSN: pganon.keys_env.
+	KeysEnv string
+	// KeysFile is the path of the file that holds the keys, which is read again when it changes. DSN: pganon.keys_file.
+	KeysFile string
+	// Models are structs, or pointers to them, whose fields have pganon:"…" tags: see package hooks. What the database's own
+	// tags say counts as well; where both tag a column they must say the same.
+	Models []any
+	// Labels says which columns may carry which label, as "schema.table.column" or "schema.table.*". A label that is not
+	// there is not restricted. A tag that somebody with rights on the schema has moved elsewhere is refused then.
+	Labels map[string][]string
+	// Domains is "optional" or "required": whether an encrypted column may do without a domain, which makes PostgreSQL
+	// refuse plaintext whoever writes. Default "optional". DSN: pganon.domains.
+	Domains string
+
 	// Session is what happens to what the application leaves on a session, such as SET, temporary tables, LISTEN or
 	// advisory locks: "clean" removes it before the next identity's statement, "always" cleans before the first
 	// statement of every identity and every checkout from the pool, "keep" leaves it. Default "clean".
@@ -59,25 +77,34 @@ type Config struct {
 	// "refuse". InTx needs neither. DSN: pganon.raw.
 	Raw string
 
-	// Log is "off" or "debug": every statement's role, setting names, duration and result, never a value. Default
-	// "off". DSN: pganon.log.
+	// Redact is "on" or "off": errors and notices leave without values of the data, see package redact, or as PostgreSQL
+	// and pgx wrote them. Off is logged as a warning. Default "on". It has no DSN key.
+	Redact string
+
+	// Log is "off" or "debug": for every statement the identity with user and tenant hashed, the role, the names of
+	// settings, duration and rows, never a value. Default "off". DSN: pganon.log.
 	Log string
+	// LogKey, at least 16 bytes of secret, is the key of those hashes, so that they can be compared across processes. It
+	// holds for the whole process: the last connector that has one sets it. Default a random one.
+	LogKey []byte
 	// Logger receives what Log asks for, and one line for each context of pganon.System that runs a statement. Default
 	// slog.Default().
 	Logger *slog.Logger
 
 	// Interceptors see every call between this package's own hooks and the connection that sends the identity, the first
-	// one outermost.
+	// one outermost. They see errors with their values; what they return is redacted.
 	Interceptors []sqlmw.Interceptor
 
 	// BeforeConnect, AfterConnect, ResetSession and ShouldPing are those of pgx's stdlib package. AfterConnect runs as
-	// the login role, and again after a clean-up, which takes away what it had set.
+	// the login role, and again after a clean-up, which takes away what it had set. Handlers of notices and errors that
+	// BeforeConnect sets get them redacted.
 	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 	AfterConnect  func(context.Context, *pgx.Conn) error
 	ResetSession  func(context.Context, *pgx.Conn) error
 	ShouldPing    func(context.Context, stdlib.ShouldPingParams) bool
-	// Tracer is called as pgx calls it, without the values of arguments and without the password. The further tracer
-	// interfaces of pgx are found by assertion.
+	// Tracer is called as pgx calls it, without the values of arguments, without password and connection string, and with
+	// errors redacted. It gets the text of statements as the program wrote it, literals and all: see redact.SQL. The
+	// further tracer interfaces of pgx are found by assertion.
 	Tracer pgx.QueryTracer
 
 	systemReason string
@@ -94,6 +121,10 @@ const (
 	sessionKeep      = "keep"
 	rawAllow         = "allow"
 	rawRefuse        = "refuse"
+	domainsOptional  = "optional"
+	domainsRequired  = "required"
+	redactOn         = "on"
+	redactOff        = "off"
 	logOff           = "off"
 	logDebug         = "debug"
 	defaultPrefix    = "rls"
@@ -149,6 +180,8 @@ func (c *Config) validate() error {
 		oneOf("pganon.identity", c.Identity, identityRequired, identityOptional),
 		oneOf("pganon.session", c.Session, sessionClean, sessionAlways, sessionKeep),
 		oneOf("pganon.raw", c.Raw, rawAllow, rawRefuse),
+		oneOf("pganon.domains", c.Domains, domainsOptional, domainsRequired),
+		oneOf("Config.Redact", c.Redact, redactOn, redactOff),
 		oneOf("pganon.log", c.Log, logOff, logDebug),
 		validRoleField("pganon.anonymous", c.Anonymous),
 		validRoleField("pganon.masked_role", c.MaskedRole),

@@ -172,7 +172,7 @@ func caseCancelledBetweenRows(e *conformanceEnv) {
 		cancel()
 		for rows.Next() {
 		}
-		e.see(query+": err", errorClass(rows.Err()))
+		e.see(query+": err", e.errorClass(rows.Err()))
 		e.see(query+": closed", rows.Next())
 		_ = rows.Close()
 		e.query(query+": usable", e.db, "select 1")
@@ -330,7 +330,7 @@ func caseKilledIdle(e *conformanceEnv) {
 			if what == "rows" {
 				e.see(label+"fails", err != nil) // how depends on what was under way
 			} else {
-				e.see(label+"error", errorClass(err))
+				e.see(label+"error", e.errorClass(err))
 			}
 			e.see(label+"bad conn", errors.Is(err, sqldriver.ErrBadConn))
 			if tx != nil {
@@ -475,7 +475,7 @@ func caseBadConnections(e *conformanceEnv) {
 	late, cancel := context.WithTimeout(e.ctx, 20*time.Millisecond)
 	defer cancel()
 	_, err = db.ExecContext(late, "select 1")
-	e.see("a slow network", errorClass(err))
+	e.see("a slow network", e.errorClass(err))
 	proxy.SetLatency(0)
 	e.query("a fast one again", db, "select 1")
 	_ = db.Close()
@@ -722,6 +722,7 @@ func caseListening(e *conformanceEnv) {
 
 // traceRecorder is a tracer that records what it is told of.
 type traceRecorder struct {
+	class     func(error) printedText
 	mu        sync.Mutex
 	events    []string
 	arguments int // how often it saw arguments
@@ -748,7 +749,7 @@ func (r *traceRecorder) TraceQueryStart(ctx context.Context, conn *pgx.Conn, dat
 }
 
 func (r *traceRecorder) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
-	r.add("query end of %q conn %t tag %q err %s", ctx.Value(traceKey{}), conn != nil, data.CommandTag, errorClass(data.Err))
+	r.add("query end of %q conn %t tag %q err %s", ctx.Value(traceKey{}), conn != nil, data.CommandTag, r.class(data.Err))
 }
 
 func (r *traceRecorder) take() string {
@@ -768,7 +769,7 @@ func (r fullTraceRecorder) TracePrepareStart(ctx context.Context, _ *pgx.Conn, d
 }
 
 func (r fullTraceRecorder) TracePrepareEnd(ctx context.Context, _ *pgx.Conn, data pgx.TracePrepareEndData) {
-	r.add("prepare end of %q already %t err %s", ctx.Value(traceKey{}), data.AlreadyPrepared, errorClass(data.Err))
+	r.add("prepare end of %q already %t err %s", ctx.Value(traceKey{}), data.AlreadyPrepared, r.class(data.Err))
 }
 
 func (r fullTraceRecorder) TraceConnectStart(ctx context.Context, data pgx.TraceConnectStartData) context.Context {
@@ -777,13 +778,13 @@ func (r fullTraceRecorder) TraceConnectStart(ctx context.Context, data pgx.Trace
 }
 
 func (r fullTraceRecorder) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEndData) {
-	r.add("connect end, conn %t err %s", data.Conn != nil, errorClass(data.Err))
+	r.add("connect end, conn %t err %s", data.Conn != nil, r.class(data.Err))
 }
 
 func caseTracing(e *conformanceEnv) {
 	e.setup(itemTable)
 	for _, full := range []bool{false, true} {
-		rec := &traceRecorder{}
+		rec := &traceRecorder{class: e.errorClass}
 		var tracer pgx.QueryTracer = rec
 		kind := "queries: "
 		if full {
@@ -792,7 +793,7 @@ func caseTracing(e *conformanceEnv) {
 		db := e.open(handleOptions{tracer: tracer})
 		step := func(label string, do func() error) {
 			label = kind + label
-			e.see(label+": result", errorClass(do()))
+			e.see(label+": result", e.errorClass(do()))
 			e.see(label+": events", printedText(rec.take()))
 		}
 		exec := func(text string, args ...any) func() error {
@@ -853,7 +854,7 @@ func caseTracing(e *conformanceEnv) {
 		step("close", func() error { return stmt.Close() })
 		step("prepare error", func() error { _, err := db.PrepareContext(e.ctx, "selec 1"); return err })
 		e.see(kind+"ends", strings.Count(strings.Join(rec.events, "\n"), "end"))
-		if e.variant.name != plainPgx.name {
+		if !e.variant.pgx() {
 			assert.Zero(e, rec.arguments, "a tracer never sees arguments")
 		}
 	}
@@ -870,7 +871,7 @@ func caseConnectErrors(e *conformanceEnv) {
 		slices.Sort(keys)
 		db := e.open(handleOptions{params: params})
 		err := db.PingContext(e.ctx)
-		e.see(strings.Join(keys, ", "), errorClass(err))
+		e.see(strings.Join(keys, ", "), e.errorClass(err))
 	}
 	done, cancel := context.WithCancel(e.ctx)
 	cancel()
@@ -878,10 +879,10 @@ func caseConnectErrors(e *conformanceEnv) {
 	e.see("done context", db.PingContext(done))
 	e.query("then", db, "select 1")
 	db = e.open(handleOptions{configure: func(config *pgx.ConnConfig) { config.Database = "nosuch" }})
-	e.see("no such database", errorClass(db.PingContext(e.ctx)))
-	e.see("no such database, query", errorClass(db.QueryRowContext(e.ctx, "select 1").Err()))
+	e.see("no such database", e.errorClass(db.PingContext(e.ctx)))
+	e.see("no such database, query", e.errorClass(db.QueryRowContext(e.ctx, "select 1").Err()))
 	db = e.open(handleOptions{configure: func(config *pgx.ConnConfig) { config.User = "nosuch" }})
-	e.see("no such user", errorClass(db.PingContext(e.ctx)))
+	e.see("no such user", e.errorClass(db.PingContext(e.ctx)))
 	db = e.open(handleOptions{configure: func(config *pgx.ConnConfig) { config.Port = 1; config.Host = "127.0.0.1" }})
 	e.see("no server", db.PingContext(e.ctx) != nil)
 }

@@ -42,6 +42,13 @@ var differences = []*difference{
 		but:    func(s string) string { return strings.ReplaceAll(s, wrappedMark, "") },
 	},
 	{
+		reason:   "an error of a function of the program's own, which Raw returns as it is",
+		cases:    "raw",
+		labels:   "error of the function",
+		variants: []string{redactedPlain, redactedIdentity, redactedInterceptor},
+		pganon:   "error(mine)",
+	},
+	{
 		reason: "the error says whose it is",
 		cases:  "most parameters",
 		pgx:    "error(extended protocol limited to 65535 parameters)",
@@ -63,7 +70,7 @@ var differences = []*difference{
 		reason:   "a text with a NUL byte cannot be split into commands, and is refused before it is sent",
 		variants: throughPipeline,
 		modes:    "simple_protocol|call cache_statement",
-		pgx:      `08P01: "invalid message format"`,
+		pgx:      "08P01: ",
 		pganon:   "NUL byte",
 	},
 	{
@@ -97,7 +104,7 @@ var differences = []*difference{
 		reason:   "a DO block or procedure that ends the transaction would go on as the login role: it is refused",
 		cases:    "commands for no block",
 		variants: underRole,
-		pganon:   `2D000: "invalid transaction termination"`,
+		pganon:   `2D000: "invalid`,
 	},
 	{
 		reason:   "so what such blocks would have written is not there",
@@ -233,7 +240,7 @@ var differences = []*difference{
 		cases:    "cached plan",
 		labels:   "prepared true.*: (column added [12]|type changed [12]|after the tx)",
 		variants: throughPipeline,
-		pgx:      `0A000: "cached plan must not change result type"`,
+		pgx:      "0A000: ",
 		pganon:   "row 1",
 	},
 	{

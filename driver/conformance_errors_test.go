@@ -135,7 +135,7 @@ func caseServerTimeouts(e *conformanceEnv) {
 		return err == nil && left == 0
 	}, 10*time.Second, time.Millisecond)
 	_, err = tx.ExecContext(e.ctx, "select 1")
-	e.see("idle in a transaction", errorClass(err))
+	e.see("idle in a transaction", e.errorClass(err))
 	e.see("its rollback fails", tx.Rollback() != nil)
 	e.query("usable after the kill", idle, "select 1")
 }

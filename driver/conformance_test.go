@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -29,11 +30,13 @@ import (
 	"github.com/pganon/pganon"
 	"github.com/pganon/pganon/driver"
 	"github.com/pganon/pganon/pganontest"
+	"github.com/pganon/pganon/redact"
 )
 
 // The conformance suite: every case does the same on plain pgx and on every variant of pganon, in every exec mode, and
-// notes what it sees. What pganon shows must be what pgx shows. The exceptions are in the table of differences, each with its
-// reason, and an exception that does not occur is a failure too.
+// notes what it sees. What pganon shows must be what pgx shows: with redaction off, to the letter; with redaction on, what
+// package redact leaves of it. The exceptions are in the table of differences, each with its reason, and an exception that
+// does not occur is a failure too.
 
 // conformance are the cases of the suite, from the files beside this one.
 var conformance = slices.Concat(typeCases, textCases, errorCases, statementCases, transactionCases, connectionCases)
@@ -69,10 +72,19 @@ type conformanceVariant struct {
 	config driver.Config
 	seen   bool // every connection has had an identity on it
 	asked  bool // contexts hold an identity
+	// redacted leaves redaction on, and makes of plain pgx the yardstick for that.
+	redacted bool
 }
 
 // plainPgx is the yardstick.
-var plainPgx = conformanceVariant{name: "pgx"}
+func plainPgx(redacted bool) conformanceVariant {
+	if redacted {
+		return conformanceVariant{name: "pgx, redacted", redacted: true}
+	}
+	return conformanceVariant{name: "pgx"}
+}
+
+func (v conformanceVariant) pgx() bool { return v.name == plainPgx(v.redacted).name }
 
 const (
 	noIdentity           = "no identity"
@@ -81,6 +93,9 @@ const (
 	asAnonymous          = "anonymous"
 	overInterceptor      = "interceptor"
 	plainOverInterceptor = "interceptor, no identity"
+	redactedPlain        = "redacted, no identity"
+	redactedIdentity     = "redacted, identity"
+	redactedInterceptor  = "redacted, interceptor"
 )
 
 // variants returns those to run a case in.
@@ -92,23 +107,28 @@ func (c *conformanceCase) variants(s *conformanceSite, mode namedExecMode, perCa
 	nothing := []sqlmw.Interceptor{sqlmw.NullInterceptor{}}
 	over := conformanceVariant{name: overInterceptor, config: driver.Config{Raw: "allow", Interceptors: nothing}, asked: true}
 	plainOver := conformanceVariant{name: plainOverInterceptor, config: driver.Config{Identity: "optional", Interceptors: nothing}}
+	cleaned := func(name string, v conformanceVariant) conformanceVariant {
+		v.name, v.redacted = name, true
+		return v
+	}
 	switch {
 	case perCall:
 		return []conformanceVariant{with}
 	case mode.argument == pgx.QueryExecModeCacheStatement && c.slow:
-		return []conformanceVariant{none, with}
+		return []conformanceVariant{none, with, cleaned(redactedIdentity, with)}
 	case c.slow:
 		return []conformanceVariant{with}
 	case mode.argument == pgx.QueryExecModeCacheStatement:
-		return []conformanceVariant{none, seen, with, anonymous, over, plainOver}
+		return []conformanceVariant{none, seen, with, anonymous, over, plainOver,
+			cleaned(redactedPlain, none), cleaned(redactedIdentity, with), cleaned(redactedInterceptor, over)}
 	case mode.argument == pgx.QueryExecModeSimpleProtocol:
-		return []conformanceVariant{none, seen, with, anonymous}
+		return []conformanceVariant{none, seen, with, anonymous, cleaned(redactedPlain, none), cleaned(redactedIdentity, with)}
 	}
 	return []conformanceVariant{none, with, anonymous}
 }
 
 // underRole are the variants whose statements run as a role.
-var underRole = []string{withIdentity, asAnonymous, overInterceptor}
+var underRole = []string{withIdentity, asAnonymous, overInterceptor, redactedIdentity, redactedInterceptor}
 
 // throughPipeline are underRole and the one that sends role none.
 var throughPipeline = append([]string{seenIdentity}, underRole...)
@@ -187,7 +207,7 @@ func (e *conformanceEnv) see(label string, values ...any) {
 	e.Helper()
 	texts := make([]string, len(values))
 	for i, v := range values {
-		texts[i] = shown(v)
+		texts[i] = e.shown(v)
 	}
 	require.False(e, e.labels[label], "the case notes two things under the label %q", label)
 	e.labels[label] = true
@@ -231,11 +251,14 @@ func (e *conformanceEnv) open(o handleOptions) *sql.DB {
 		if o.configure != nil {
 			o.configure(config)
 		}
+		if notice := config.OnNotice; notice != nil && e.variant.pgx() && e.variant.redacted {
+			config.OnNotice = func(pg *pgconn.PgConn, n *pgconn.Notice) { notice(pg, redact.Notice(n)) }
+		}
 		return nil
 	}
 	shouldPing := func(context.Context, stdlib.ShouldPingParams) bool { return o.ping }
 	var connector sqldriver.Connector
-	if e.variant.name == plainPgx.name {
+	if e.variant.pgx() {
 		config, err := pgx.ParseConfig(dsn)
 		require.NoError(e, err)
 		config.Tracer = o.tracer
@@ -251,6 +274,10 @@ func (e *conformanceEnv) open(o handleOptions) *sql.DB {
 		config := e.variant.config
 		config.BeforeConnect, config.AfterConnect, config.ResetSession = before, o.after, o.reset
 		config.ShouldPing, config.Tracer = shouldPing, o.tracer
+		config.Logger = slog.New(slog.DiscardHandler)
+		if !e.variant.redacted {
+			config.Redact = "off"
+		}
 		connector, err = driver.NewConnector(dsn, config)
 		require.NoError(e, err)
 		if e.variant.seen {
@@ -360,14 +387,14 @@ func (e *conformanceEnv) rows(label string, rows *sql.Rows, err error) {
 		}
 		fmt.Fprintf(&text, "\n  row %d:", n)
 		if err := rows.Scan(dest...); err != nil {
-			text.WriteString(" " + shown(err))
+			text.WriteString(" " + e.shown(err))
 			continue
 		}
 		for _, v := range values {
 			text.WriteString(" " + shown(v))
 		}
 	}
-	fmt.Fprintf(&text, "\n  err %s, close %s", shown(rows.Err()), shown(rows.Close()))
+	fmt.Fprintf(&text, "\n  err %s, close %s", e.shown(rows.Err()), e.shown(rows.Close()))
 	e.see(label, printedText(text.String()))
 }
 
@@ -450,6 +477,23 @@ func onPgx(conn *sql.Conn, f func(*pgx.Conn) error) error {
 type printedText string
 
 var addressPattern = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+`)
+
+// shown prints v. What an error may show with redaction on is what package redact leaves of pgx's; what it makes of the
+// identifiers of a text that it knows is tested elsewhere.
+func (e *conformanceEnv) shown(v any) string {
+	err, ok := v.(error)
+	if !ok || !e.variant.redacted {
+		return shown(v)
+	}
+	aboveDriver := strings.HasPrefix(err.Error(), "sql: ")
+	if aboveDriver || e.variant.pgx() && err != pgx.ErrTxCommitRollback && err != pgx.ErrTxClosed { // package redact does not know pgx's
+		err = redact.Error(err)
+	}
+	return identifying.ReplaceAllString(shownError(err), `$1"…"`)
+}
+
+// identifying is the message of an error that may quote an identifier.
+var identifying = regexp.MustCompile(`( 42\w{3}: )"(?:[^"\\]|\\.)*"`)
 
 // shown prints a value with its type, long ones as a digest.
 func shown(v any) string {
@@ -558,7 +602,7 @@ func shownPgError(e *pgconn.PgError) string {
 const wrappedMark = "wrapped "
 
 // errorClass is what of an error does not depend on when it came.
-func errorClass(err error) printedText {
+func (e *conformanceEnv) errorClass(err error) printedText {
 	switch {
 	case err == nil:
 		return "nil"
@@ -571,7 +615,7 @@ func errorClass(err error) printedText {
 	if errors.As(err, &pgErr) {
 		return printedText("SQLSTATE " + pgErr.Code)
 	}
-	return printedText(shownError(err))
+	return printedText(e.shown(err))
 }
 
 // observeCase runs a case in a variant and returns what it saw.
@@ -682,12 +726,15 @@ func runConformance(t *testing.T, s *conformanceSite, mode namedExecMode, call *
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			var want []observation
-			t.Run(plainPgx.name, func(t *testing.T) { want = observeCase(t, s, c, plainPgx, mode, call) })
-			require.NotEmpty(t, want)
+			want := map[bool][]observation{}
 			for _, v := range c.variants(s, mode, call != nil) {
+				if want[v.redacted] == nil {
+					yardstick := plainPgx(v.redacted)
+					t.Run(yardstick.name, func(t *testing.T) { want[v.redacted] = observeCase(t, s, c, yardstick, mode, call) })
+					require.NotEmpty(t, want[v.redacted])
+				}
 				t.Run(v.name, func(t *testing.T) {
-					compareRuns(t, c.name, modeName, v.name, want, observeCase(t, s, c, v, mode, call))
+					compareRuns(t, c.name, modeName, v.name, want[v.redacted], observeCase(t, s, c, v, mode, call))
 				})
 			}
 		})

@@ -339,7 +339,7 @@ func caseCopying(e *conformanceEnv) {
 	short, cancel := context.WithTimeout(e.ctx, 30*time.Millisecond)
 	defer cancel()
 	_, err := e.db.ExecContext(short, "copy item from stdin", e.args(nil)...)
-	e.see("from stdin", errorClass(err))
+	e.see("from stdin", e.errorClass(err))
 }
 
 func caseNotices(e *conformanceEnv) {

@@ -182,7 +182,7 @@ func TestConformanceRoundTrips(t *testing.T) {
 		t.Run(mode.dsn, func(t *testing.T) {
 			t.Parallel()
 			s := newConformanceSite(t)
-			want := roundTrips(t, s, plainPgx, mode)
+			want := roundTrips(t, s, plainPgx(false), mode)
 			var table strings.Builder
 			for i, op := range roundTripOps {
 				fmt.Fprintf(&table, "%-26s %v\n", op.name, want[i])

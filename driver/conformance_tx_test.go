@@ -119,7 +119,7 @@ func caseLifeOfTransaction(e *conformanceEnv) {
 	conn := e.conn(e.db)
 	tx = e.begin(conn, nil)
 	second, err := conn.BeginTx(e.ctx, nil)
-	e.see("a second one on the conn", errorClass(err))
+	e.see("a second one on the conn", e.errorClass(err))
 	e.exec("through the conn", conn, "insert into item values (14, 'of the conn')")
 	e.see("rollback of the first one", tx.Rollback())
 	if err == nil {
@@ -269,10 +269,10 @@ func caseContextsOfTransactions(e *conformanceEnv) {
 	ending, ended := e.ending(context.DeadlineExceeded)
 	_, err = tx.ExecContext(ending, "select pg_sleep(60)")
 	ended()
-	e.see("statement timed out", errorClass(err))
+	e.see("statement timed out", e.errorClass(err))
 	_, err = tx.ExecContext(e.ctx, "select 1")
-	e.see("after it", errorClass(err))
-	e.see("its commit", errorClass(tx.Commit()))
+	e.see("after it", e.errorClass(err))
+	e.see("its commit", e.errorClass(tx.Commit()))
 	e.query("usable", e.db, "select 1")
 
 	// A transaction whose context ends during a statement, which has it too or has another one.
@@ -289,7 +289,7 @@ func caseContextsOfTransactions(e *conformanceEnv) {
 			_, err = tx.ExecContext(ending, "select pg_sleep(60)")
 		}
 		ended()
-		e.see(label+"error", errorClass(err))
+		e.see(label+"error", e.errorClass(err))
 		require.Eventually(e, func() bool { return tx.Rollback() == sql.ErrTxDone }, 5*time.Second, time.Millisecond)
 		e.query(label+"not there", e.db, "select count(*) from item")
 		e.see(label+"connections opened", e.opened.Load())

@@ -84,7 +84,7 @@ func caseTypedDestinations(e *conformanceEnv) {
 			new(pgtype.Point), new(pgtype.Bits), new(pgtype.DriverBytes),
 		} {
 			err := rows.Scan(dest)
-			fmt.Fprintf(&text, "%T %s %s\n", dest, shown(dest), shown(err))
+			fmt.Fprintf(&text, "%T %s %s\n", dest, shown(dest), e.shown(err))
 		}
 		// PostgreSQL's own types, as pgx's documentation shows it.
 		for _, dest := range []any{
@@ -92,10 +92,10 @@ func caseTypedDestinations(e *conformanceEnv) {
 			new(netip.Prefix), new(netip.Addr), new(pgtype.Range[pgtype.Int4]), new(map[string]any), new(time.Duration), new(big.Int), new([16]byte),
 		} {
 			err := rows.Scan(m.SQLScanner(dest))
-			fmt.Fprintf(&text, "SQLScanner %T %s %s\n", dest, shown(dest), shown(err))
+			fmt.Fprintf(&text, "SQLScanner %T %s %s\n", dest, shown(dest), e.shown(err))
 		}
 		var raw sql.RawBytes // the last one: it holds the row
-		fmt.Fprintf(&text, "%s %s\n", shown(rows.Scan(&raw)), shown(raw))
+		fmt.Fprintf(&text, "%s %s\n", e.shown(rows.Scan(&raw)), shown(raw))
 		require.NoError(e, rows.Close())
 		e.see(x, printedText(text.String()))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pganon/pganon"
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/guc"
 	"github.com/pganon/pganon/internal/scope"
 )
@@ -57,6 +58,16 @@ type conn struct {
 
 	tx     *tx
 	writer *principal // of the last statement of the open transaction that may have written
+
+	// Of encrypted columns: the tags as the open transaction has changed them, whether it has changed them since, and the
+	// search paths that hold on this session where something may have set one.
+	ownTags   *hooks.Schema
+	changed   bool
+	ownPath   bool
+	movedInTx bool
+	paths     map[pathKey][]string
+	pathEpoch int
+	last      *rows // of the last query
 }
 
 var (
@@ -103,7 +114,7 @@ func (c *conn) exec(ctx context.Context, query string, args []driver.NamedValue,
 	if !c.IsValid() {
 		return nil, driver.ErrBadConn
 	}
-	cl := call{sql: query, args: values(args), stmt: st}
+	cl := call{sql: query, args: values(args), stmt: st, passage: c.passageOf(ctx)}
 	if err := c.run(ctx, &cl); err != nil {
 		return nil, c.retryable(err)
 	}
@@ -114,10 +125,11 @@ func (c *conn) query(ctx context.Context, query string, args []driver.NamedValue
 	if !c.IsValid() {
 		return nil, driver.ErrBadConn
 	}
-	cl := call{sql: query, args: values(args), stmt: st, wantRows: true}
+	cl := call{sql: query, args: values(args), stmt: st, wantRows: true, passage: c.passageOf(ctx)}
 	if err := c.run(ctx, &cl); err != nil {
 		return nil, c.retryable(err)
 	}
+	c.last = cl.rows
 	return cl.rows, nil
 }
 
@@ -163,6 +175,7 @@ type call struct {
 	args     []any
 	stmt     *stmt     // nil unless it was prepared
 	pinned   *pinnedTx // nil unless it is of InTx
+	passage  *passage  // nil unless it meets encrypted columns
 	wantRows bool
 
 	text    *text
@@ -208,8 +221,24 @@ func (c *conn) enter(ctx context.Context, cl *call) error {
 	default:
 		return err
 	}
+	if p := cl.passage; p != nil && p.who != nil && (who == nil || who.pathKey != p.who.pathKey || who.masked != p.who.masked) {
+		return errReplan
+	}
 	cl.who = who
 	return nil
+}
+
+// guards are those of the call's plan.
+func (cl *call) guards() *guards {
+	if cl.passage == nil || cl.passage.planned == nil {
+		return nil
+	}
+	return cl.passage.planned.guards
+}
+
+// encrypts says whether the call's plan encrypts any parameter.
+func (cl *call) encrypts() bool {
+	return cl.passage != nil && cl.passage.planned != nil && cl.passage.planned.plan != nil && cl.passage.planned.plan.Encrypts()
 }
 
 func (c *conn) run(ctx context.Context, cl *call) error {
@@ -217,7 +246,7 @@ func (c *conn) run(ctx context.Context, cl *call) error {
 	if err := c.enter(ctx, cl); err != nil {
 		return err
 	}
-	if (cl.who == nil || cl.who.login) && !c.seen {
+	if (cl.who == nil || cl.who.login) && !c.seen && cl.guards() == nil {
 		cl.sql = sql // a rewriter runs once, inside pgx
 		return c.runPlain(ctx, cl, args)
 	}
@@ -228,7 +257,7 @@ func (c *conn) run(ctx context.Context, cl *call) error {
 	traced := c.connector.tracer.start(ctx, c.pgx, sql)
 	err := c.runAs(ctx, cl)
 	if cl.rows == nil {
-		c.connector.tracer.end(traced, c.pgx, cl.tag, err)
+		c.connector.tracer.end(traced, c.pgx, cl, err)
 		c.connector.logStatement(ctx, cl, err)
 		return err
 	}
@@ -236,7 +265,7 @@ func (c *conn) run(ctx context.Context, cl *call) error {
 		cl.rows.finish = func(tag pgconn.CommandTag, err error) error {
 			err = finish(tag, err)
 			cl.tag = tag
-			c.connector.tracer.end(traced, c.pgx, tag, err)
+			c.connector.tracer.end(traced, c.pgx, cl, err)
 			c.connector.logStatement(ctx, cl, err)
 			return err
 		}
@@ -315,6 +344,7 @@ func (c *conn) principal(ctx context.Context) (*principal, error) {
 // runPlain is plain pgx: the login role on a connection that has never seen an identity.
 func (c *conn) runPlain(ctx context.Context, cl *call, args []any) error {
 	defer c.leave(cl.text, "")
+	defer c.noteChange(cl.text)
 	if !cl.wantRows {
 		var err error
 		cl.tag, err = c.pgx.Exec(ctx, cl.sql, args...)
@@ -435,7 +465,7 @@ func (c *conn) clean(ctx context.Context) error {
 	}
 	if err != nil {
 		c.abandon()
-		return stepError(stepClean, nil, err)
+		return c.stepError(stepClean, nil, err)
 	}
 	c.cleaned()
 	if hook := c.connector.cfg.AfterConnect; hook != nil {
@@ -449,6 +479,9 @@ func (c *conn) clean(ctx context.Context) error {
 
 func (c *conn) cleaned() {
 	c.left, c.lastKey = false, ""
+	if c.ownPath {
+		c.repath(c.connector.cfg.AfterConnect != nil)
+	}
 }
 
 var errCopyOut = errors.New("pganon: run statement: COPY TO STDOUT has no rows: use Exec, or driver.InTx")
@@ -496,7 +529,10 @@ func (c *conn) fly(ctx context.Context, cl *call, s situation) error {
 	if d == nil && cl.wantRows && cl.text.copyOut {
 		return errCopyOut
 	}
-	msg := message{sql: cl.sql}
+	if err := c.witness(ctx, cl, d, s); err != nil {
+		return err
+	}
+	msg := message{sql: cl.sql, guards: cl.guards()}
 	var sd *pgconn.StatementDescription
 	if d != nil {
 		sd = d.sd
@@ -557,7 +593,7 @@ func (c *conn) reparsed(steps []step, d *described, msg *message) []step {
 	if d == nil || d.sd.Name == "" || d.epoch == c.epoch && !slices.Contains(steps, stepClean) {
 		return steps
 	}
-	msg.reparse = true
+	msg.reparse, msg.types = true, d.types
 	return slices.Insert(slices.Clone(steps), slices.Index(steps, stepText), stepParse)
 }
 
@@ -591,7 +627,7 @@ func (c *conn) describe(ctx context.Context, cl *call, s situation) (*described,
 	case cl.text.control() || s.status == 'E' || cl.text.empty:
 		return nil, nil
 	case cl.stmt != nil:
-		if d := cl.stmt.described(cl.who); d != nil {
+		if d := c.current(cl, cl.stmt.described(cl.who)); d != nil {
 			return d, nil
 		}
 		if named = c.mode == pgx.QueryExecModeCacheStatement || c.mode == pgx.QueryExecModeDescribeExec; !named {
@@ -613,22 +649,27 @@ func (c *conn) describe(ctx context.Context, cl *call, s situation) (*described,
 		return nil, fmt.Errorf("unknown QueryExecMode: %v", cl.mode)
 	}
 	if cache != nil {
-		if d := cache.get(cl.who.tag, cl.sql); d != nil {
+		if d := c.current(cl, cache.get(cl.who.tag, cl.sql)); d != nil {
 			cl.stmt.pin(d)
 			return d, nil
 		}
 	}
-	d := &described{text: cl.sql, tag: cl.who.tag, sd: &pgconn.StatementDescription{SQL: cl.sql}}
-	msg := message{sd: d.sd}
+	d := &described{text: cl.sql, tag: cl.who.tag, pathEpoch: c.pathEpoch, sd: &pgconn.StatementDescription{SQL: cl.sql}}
+	msg := message{sd: d.sd, guards: cl.guards()}
+	encrypts := cl.encrypts()
 	if named {
 		d.sd.SQL = roleText(cl.sql, cl.who.tag)
 		d.sd.Name = statementName(d.sd.SQL, c.nonce)
-		if known := c.names[d.sd.Name]; known != nil && !known.stale { // held by a stmt only, or by another one
+		if known := c.current(cl, c.names[d.sd.Name]); known != nil && !known.stale { // held by a stmt only, or by another one
 			cl.stmt.pin(known)
 			cache.put(known)
 			return known, nil
 		}
-		msg.reparse = c.reclaim(d.sd.Name)
+		if encrypts {
+			msg.sd = &pgconn.StatementDescription{SQL: d.sd.SQL} // its name is parsed with types, at its first execution
+		} else {
+			msg.reparse = c.reclaim(d.sd.Name)
+		}
 	}
 	traced := c.connector.tracer.TracePrepareStart(ctx, c.pgx, pgx.TracePrepareStartData{Name: d.sd.Name, SQL: cl.sql})
 	f := c.launch(ctx, cl.who, planFirst(s), &msg)
@@ -642,15 +683,37 @@ func (c *conn) describe(ctx context.Context, cl *call, s situation) (*described,
 		return nil, err
 	}
 	d.sd.ParamOIDs, d.sd.Fields = f.parsed.ParamOIDs, f.parsed.Fields
+	if encrypts {
+		if d.sd.ParamOIDs, err = cl.passage.planned.plan.Types(d.sd.ParamOIDs); err != nil {
+			return nil, err
+		}
+		d.witnessed, d.types = cl.passage.planned, d.sd.ParamOIDs
+	}
 	if named {
 		c.names[d.sd.Name] = d
-		d.epoch = f.epoch
+		if d.epoch = f.epoch; encrypts {
+			d.epoch = -1
+		}
 	}
 	cl.stmt.pin(d)
 	if cache != nil {
 		cache.put(d)
 	}
 	return d, nil
+}
+
+// current returns d unless it has to be described anew: where the search path may have changed since, names may mean other tables,
+// whose parameters have other types, which matters where some are encrypted.
+func (c *conn) current(cl *call, d *described) *described {
+	if d == nil {
+		return nil
+	}
+	tags := c.connector.vault.tags.Load()
+	if tags == nil || tags.Empty() || d.pathEpoch == c.pathEpoch && (!cl.encrypts() || d.witnessed == cl.passage.planned) {
+		return d
+	}
+	c.invalidate(d)
+	return nil
 }
 
 // landed takes stock after a flight: what the connection is now, and what the error says.
@@ -676,6 +739,7 @@ func (c *conn) landed(f *flight, cl *call, d *described) error {
 		}
 		c.leave(cl.text, key)
 		c.distrust(cl.text, who)
+		c.noteChange(cl.text)
 	}
 	if set {
 		c.lastKey = who.key
@@ -695,13 +759,22 @@ func (c *conn) landed(f *flight, cl *call, d *described) error {
 	if f.has(stepParse) || d != nil {
 		err = withoutComment(err, cl)
 	}
-	return stepError(f.failedAt, who, err)
+	if cl.guards() != nil && f.failedAt == stepSettings {
+		if guarded, ok := guardError(err); ok {
+			return guarded
+		}
+	}
+	return c.stepError(f.failedAt, who, err)
 }
 
 // transactionIs notes what an open transaction has had, and forgets it where there is none.
 func (c *conn) transactionIs(status byte, who *principal, set bool) {
 	if status == 'I' {
 		c.locals, c.writer = nil, nil
+		if c.movedInTx {
+			c.movedInTx = false
+			c.repath(true) // SET LOCAL is undone
+		}
 		return
 	}
 	if !set {

@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/ngrok/sqlmw"
 
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/guc"
+	"github.com/pganon/pganon/internal/loghash"
 )
 
 func init() { sql.Register("pganon", sqlDriver{}) }
@@ -53,15 +54,32 @@ func NewConnector(dsn string, cfg Config) (driver.Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pganon: configure: %w", err)
 	}
-	c := &connector{cfg: &cfg, principals: ps, tracer: tracer{cfg.Tracer}}
+	keys, err := keysOf(&cfg)
+	if err != nil {
+		return nil, fmt.Errorf("pganon: configure: %w", err)
+	}
+	models, err := hooks.ParseModels(cfg.Models)
+	if err != nil {
+		return nil, fmt.Errorf("pganon: configure: %w", err)
+	}
+	if len(cfg.LogKey) > 0 {
+		if err := loghash.SetKey(cfg.LogKey); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Redact == redactOff {
+		cfg.logger().Warn("pganon: errors are not redacted: they hold values of the data")
+	}
+	c := &connector{cfg: &cfg, principals: ps}
+	c.vault = &vault{logger: cfg.logger(), options: hooks.Options{
+		Keys: keys, Models: models, Labels: cfg.Labels, RequireDomains: cfg.Domains == domainsRequired,
+	}}
+	c.tracer = tracer{cfg.Tracer, c}
 	if cfg.Tracer != nil {
 		pgxConfig.Tracer = c.tracer
 	}
 	c.pgxConfig = pgxConfig
-	options := []stdlib.OptionOpenDB{stdlib.OptionAfterConnect(c.afterConnect)}
-	if cfg.BeforeConnect != nil {
-		options = append(options, stdlib.OptionBeforeConnect(cfg.BeforeConnect))
-	}
+	options := []stdlib.OptionOpenDB{stdlib.OptionBeforeConnect(c.beforeConnect), stdlib.OptionAfterConnect(c.afterConnect)}
 	if cfg.ResetSession != nil {
 		options = append(options, stdlib.OptionResetSession(cfg.ResetSession))
 	}
@@ -105,6 +123,7 @@ type connector struct {
 	parent     driver.Connector // pgx's stdlib
 	top        driver.Connector // the interceptors over the identity conns
 	principals *principals
+	vault      *vault
 	tracer     tracer
 	refreshing atomic.Bool
 	// distrusted is true once an identity may have made a function: it could exchange our statements unseen.
@@ -115,11 +134,19 @@ var _ driver.Connector = (*connector)(nil)
 
 func (c *connector) Driver() driver.Driver { return sqlDriver{} }
 
-func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+func (c *connector) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	var inner *conn
+	defer func() {
+		if v := recover(); v != nil { // of a hook or an interceptor
+			err = c.panicked(v)
+		}
+		if err != nil && inner != nil {
+			inner.abandon()
+		}
+	}()
 	top, err := c.top.Connect(context.WithValue(ctx, innerKey{}, &inner))
 	if err != nil {
-		return nil, hideConfig(err)
+		return nil, c.connecting(err)
 	}
 	if inner == nil {
 		_ = top.Close()
@@ -159,6 +186,12 @@ func (d fixedDriver) OpenConnector(string) (driver.Connector, error) { return d.
 
 // afterConnect reads what the connector must know of the database, once the user's own hook has run.
 func (c *connector) afterConnect(ctx context.Context, pgxConn *pgx.Conn) error {
+	ready := false
+	defer func() {
+		if !ready { // or the hook panicked
+			_ = pgxConn.Close(ctx)
+		}
+	}()
 	if c.cfg.AfterConnect != nil {
 		if err := c.cfg.AfterConnect(ctx, pgxConn); err != nil {
 			return err
@@ -166,16 +199,18 @@ func (c *connector) afterConnect(ctx context.Context, pgxConn *pgx.Conn) error {
 	}
 	cat, err := readCatalog(ctx, pgxConn.PgConn())
 	if err != nil {
-		_ = pgxConn.Close(ctx)
 		return err
 	}
 	c.principals.catalog.Store(cat)
 	base, err := readBase(ctx, pgxConn, append([]string{"search_path"}, c.cfg.AllowSettings...))
 	if err != nil {
-		_ = pgxConn.Close(ctx)
 		return err
 	}
 	pgxConn.PgConn().CustomData()[baseKey] = base
+	if err := c.vault.first(ctx, pgxConn.PgConn()); err != nil {
+		return err
+	}
+	ready = true
 	return nil
 }
 
@@ -220,21 +255,4 @@ func (c *connector) newConn(std *stdlib.Conn) *conn {
 	made.described = newStatementCache(c.pgxConfig.StatementCacheCapacity, made.dropped)
 	made.unnamed = newStatementCache(c.pgxConfig.DescriptionCacheCapacity, made.dropped)
 	return made
-}
-
-// connectError is a failed connection without the configuration that pgx's error holds, password included.
-type connectError struct {
-	text  string
-	cause error
-}
-
-func (e *connectError) Error() string { return e.text }
-func (e *connectError) Unwrap() error { return e.cause }
-
-func hideConfig(err error) error {
-	var failed *pgconn.ConnectError
-	if !errors.As(err, &failed) {
-		return err
-	}
-	return &connectError{text: "pganon: connect: " + failed.Error(), cause: failed.Unwrap()}
 }

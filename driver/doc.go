@@ -43,6 +43,9 @@
 //	pganon.default_role=<role>            of an identity that no group maps; unset, the login role with the settings
 //	pganon.settings_prefix=rls            first part of the names of settings
 //	pganon.claims=<setting>               also send the identity as one JSON setting
+//	pganon.keys_env=<name>                environment variable that holds the keys of encrypted columns
+//	pganon.keys_file=<path>               or the file that holds them
+//	pganon.domains=optional|required      whether an encrypted column may do without a domain
 //	pganon.session=clean|always|keep      what happens to what the application leaves on a session
 //	pganon.raw=allow|refuse               whether sql.Conn.Raw gives the connection of pgx
 //	pganon.log=off|debug                  log what statements run as, never a value

@@ -28,14 +28,12 @@ var dsnKeys = map[string]func(*Config, string) error{
 	"session":         func(c *Config, v string) error { return put(&c.Session, v) },
 	"raw":             func(c *Config, v string) error { return put(&c.Raw, v) },
 	"log":             func(c *Config, v string) error { return put(&c.Log, v) },
-	// Known, and refused: a program that asks for encryption must not run without it.
-	"keys_env":  refuseEncryption,
-	"keys_file": refuseEncryption,
-	"domains":   refuseEncryption,
-}
-
-func refuseEncryption(*Config, string) error {
-	return errors.New("this version does not encrypt columns; take the key out of the DSN")
+	"keys_env":        func(c *Config, v string) error { return put(&c.KeysEnv, v) },
+	"keys_file":       func(c *Config, v string) error { return put(&c.KeysFile, v) },
+	"domains":         func(c *Config, v string) error { return put(&c.Domains, v) },
+	"redact": func(*Config, string) error {
+		return errors.New("redaction can be turned off in Go only: Config.Redact")
+	},
 }
 
 var errDiffers = errors.New("differs from the field of Config; say it in one place")

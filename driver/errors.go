@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// settingsError says that the statement did not run because what it would have run as was refused.
+// settingsError says that the statement did not run because what it would have run as was refused. Its text holds no values.
 type settingsError struct {
 	text string
 	pg   *pgconn.PgError // the server's error without its prose, which may quote a value
@@ -19,7 +19,7 @@ func (e *settingsError) Error() string { return e.text }
 func (e *settingsError) Unwrap() error { return e.pg }
 
 // stepError makes of a server error one that says which step failed. The statement's own errors are left as they are.
-func stepError(at step, who *principal, err error) error {
+func (c *conn) stepError(at step, who *principal, err error) error {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
 		return err
@@ -31,8 +31,9 @@ func stepError(at step, who *principal, err error) error {
 	case stepText:
 		if pgErr.Code == "25006" && who != nil && who.readOnly {
 			hinted := *pgErr
-			hinted.Hint = fmt.Sprintf("Role %q is masked: what it reads must not be written back.", who.role)
-			return &hinted
+			clean := c.connector.clean(&hinted, "").(*pgconn.PgError) // here, or redaction would take the hint away
+			clean.Hint = fmt.Sprintf("Role %q is masked: what it reads must not be written back.", who.role)
+			return clean
 		}
 		return err
 	default:

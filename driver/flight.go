@@ -52,7 +52,9 @@ type message struct {
 	oids    []uint32
 	formats []int16
 	results []int16
-	reparse bool // the session may have a statement of sd's name
+	types   []uint32 // of the parameters, for a Parse of sd
+	reparse bool     // the session may have a statement of sd's name
+	guards  *guards  // of the names in the text; nil without any
 }
 
 // A flight is one write of steps, and the reading of what comes back. Exactly one of batch and pipeline carries it: a
@@ -95,6 +97,9 @@ func (c *conn) launch(ctx context.Context, who *principal, steps []step, msg *me
 	}
 	if slices.Contains(steps, stepSettings) {
 		f.shape, values = c.settings(who)
+		if msg != nil && msg.guards != nil {
+			f.shape, values = c.connector.principals.guarded(f.shape, values, msg.guards)
+		}
 		if c.named {
 			f.set = c.setting(f.shape)
 			if f.set.epoch != c.epoch {
@@ -145,7 +150,8 @@ func (f *flight) sendBatch(ctx context.Context, values [][]byte, msg *message) {
 				batch.ExecParams(msg.sql, msg.values, msg.oids, msg.formats, msg.results)
 			}
 		case stepAgain: // unnamed: the text may have taken the statement away
-			batch.ExecParams(f.shape.sql, values, f.shape.oids, nil, nil)
+			shape, values := f.conn.settings(f.who)
+			batch.ExecParams(shape.sql, values, shape.oids, nil, nil)
 		case stepRestore:
 			shape, values := f.conn.settings(f.conn.tx.who)
 			batch.ExecParams(shape.sql, values, shape.oids, nil, nil)
@@ -205,7 +211,7 @@ func (f *flight) sendPipeline(ctx context.Context, values [][]byte, msg *message
 			if f.reparse {
 				p.SendDeallocate(msg.sd.Name)
 			}
-			p.SendPrepare(msg.sd.Name, msg.sd.SQL, nil)
+			p.SendPrepare(msg.sd.Name, msg.sd.SQL, msg.types)
 		case stepText:
 			if msg.sd != nil && msg.sd.Name != "" {
 				p.SendQueryStatement(msg.sd, msg.values, msg.formats, msg.results)
@@ -213,7 +219,8 @@ func (f *flight) sendPipeline(ctx context.Context, values [][]byte, msg *message
 				p.SendQueryParams(msg.sql, msg.values, msg.oids, msg.formats, msg.results)
 			}
 		case stepAgain:
-			p.SendQueryParams(f.shape.sql, values, f.shape.oids, nil, nil)
+			shape, values := c.settings(f.who)
+			p.SendQueryParams(shape.sql, values, shape.oids, nil, nil)
 		case stepRestore:
 			shape, values := c.settings(c.tx.who)
 			p.SendQueryParams(shape.sql, values, shape.oids, nil, nil)

@@ -19,7 +19,8 @@ import (
 // InTx runs fn in a transaction on sqlConn, as what ctx says: for COPY, batches and large objects, which database/sql has no
 // words for. It commits when fn returns nil, else it rolls back and returns fn's error. What fn sends through the pgx.Tx
 // carries the identity as every other statement does; a context of its own given to a method counts as it does
-// elsewhere. The Tx is valid until fn returns. Its Conn is nil unless raw access is allowed, its Prepare is refused
+// elsewhere. Its errors are redacted as all others are, large objects' excepted; fn's own error is returned as it is. The
+// Tx is valid until fn returns. Its Conn is nil unless raw access is allowed, its Prepare is refused
 // because statements are prepared for each role by themselves, and so is text that begins or ends a transaction.
 //
 // sqlConn must not be in a transaction already.
@@ -34,43 +35,52 @@ func InTx(ctx context.Context, sqlConn *sql.Conn, fn func(pgx.Tx) error) error {
 }
 
 func (c *conn) inTx(ctx context.Context, fn func(pgx.Tx) error) (err error) {
+	t, err := c.beginPinned(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if !t.closed { // fn has failed, or panicked
+			if rollbackErr := t.end(t.tx.Rollback); err == nil {
+				err = rollbackErr
+			}
+		}
+	}()
+	if err := fn(t); err != nil || t.closed {
+		return err
+	}
+	return t.end(t.tx.Commit)
+}
+
+// beginPinned begins a transaction whose settings are in force. One that could not be made so is rolled back.
+func (c *conn) beginPinned(ctx context.Context) (_ *pinnedTx, err error) {
+	defer c.guard(&err, "", nil)
 	if c.pg.TxStatus() != 'I' || c.tx != nil {
-		return errors.New("pganon: begin transaction: the connection is in one already")
+		return nil, errors.New("pganon: begin transaction: the connection is in one already")
 	}
 	if err := c.refresh(ctx); err != nil {
-		return c.retryable(err)
+		return nil, c.retryable(err)
 	}
 	if _, err := c.principal(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if c.pgxForgot {
 		if err := c.pgx.DeallocateAll(ctx); err != nil {
-			return err
+			return nil, err
 		}
 		c.forget()
 		c.pgxForgot = false
 	}
 	begun, err := c.BeginTx(ctx, driver.TxOptions{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t := &pinnedTx{conn: c, tx: begun.(*tx), savepoints: new(int)}
-	defer func() {
-		if !t.closed { // fn has failed, or panicked
-			t.closed = true
-			if rollbackErr := t.tx.Rollback(); rollbackErr != nil && err == nil {
-				err = rollbackErr
-			}
-		}
-	}()
 	if err := t.pin(ctx, t.tx.who); err != nil {
-		return err
+		_ = t.tx.Rollback()
+		return nil, err
 	}
-	if err := fn(t); err != nil || t.closed {
-		return err
-	}
-	t.closed = true
-	return t.tx.Commit()
+	return t, nil
 }
 
 // pinnedTx is a pgx.Tx whose statements all carry the identity. What does not pass through this package, COPY and large
@@ -88,6 +98,7 @@ var _ pgx.Tx = (*pinnedTx)(nil)
 var (
 	errTxText    = errors.New("pganon: run statement: InTx begins and ends the transaction: use the Tx's own methods")
 	errTxPrepare = errors.New("pganon: prepare: not in InTx: statements are prepared by themselves, for each role")
+	errTxDecrypt = errors.New("pganon: run statement: it reads an encrypted column, which InTx does not decrypt: run it on the *sql.Conn or *sql.Tx")
 	errTxMasked  = errors.New("pganon: copy: under a masked role, in a transaction that is not")
 )
 
@@ -96,9 +107,14 @@ func (t *pinnedTx) pin(ctx context.Context, who *principal) error {
 	if who.login && !t.conn.seen {
 		return nil
 	}
-	f := t.conn.launch(ctx, who, planPin, nil)
+	return t.pinGuarded(ctx, who, nil)
+}
+
+// pinGuarded puts who's settings in force, if the names of g mean under them what they have to.
+func (t *pinnedTx) pinGuarded(ctx context.Context, who *principal, g *guards) error {
+	f := t.conn.launch(ctx, who, planPin, &message{guards: g})
 	_ = f.untilText()
-	return t.conn.landed(f, &call{text: &text{}, who: who}, nil)
+	return t.conn.landed(f, &call{text: &text{}, who: who, passage: &passage{planned: &planned{guards: g}}}, nil)
 }
 
 // check refuses what is not in the transaction any more.
@@ -110,14 +126,32 @@ func (t *pinnedTx) check() error {
 }
 
 // call makes a statement of what pgx's methods take.
-func (t *pinnedTx) call(sql string, args []any, wantRows bool) (*call, error) {
+func (t *pinnedTx) call(ctx context.Context, sql string, args []any, wantRows bool) (*call, error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
 	if err := staysInTx(sql); err != nil {
 		return nil, err
 	}
-	return &call{sql: sql, args: args, wantRows: wantRows, pinned: t}, nil
+	return t.encrypted(ctx, &call{sql: sql, args: args, wantRows: wantRows, pinned: t})
+}
+
+// encrypted puts a statement's arguments into the form that may leave. Results are not decrypted here: pgx.Rows gives away what
+// came over the wire.
+func (t *pinnedTx) encrypted(ctx context.Context, cl *call) (*call, error) {
+	named := make([]driver.NamedValue, len(cl.args))
+	for i, v := range cl.args {
+		named[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	}
+	p, err := t.conn.encrypt(ctx, cl.sql, named)
+	switch {
+	case err != nil || p == nil:
+		return cl, err
+	case p.answer != nil || p.planned != nil && cl.wantRows && p.planned.plan.Decrypts():
+		return nil, errTxDecrypt
+	}
+	cl.sql, cl.args, cl.passage = p.text, values(p.args), p
+	return cl, nil
 }
 
 // staysInTx refuses text that begins or ends a transaction, or may.
@@ -146,11 +180,18 @@ func staysIn(command sqllex.Command) error {
 	return nil
 }
 
-func (t *pinnedTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	cl, err := t.call(sql, args, false)
-	if err == nil {
-		err = t.conn.run(ctx, cl)
+// run runs what pgx's methods take.
+func (t *pinnedTx) run(ctx context.Context, sql string, args []any, wantRows bool) (_ *call, err error) {
+	defer t.conn.guard(&err, positioned(t.conn.mode, sql, args), nil)
+	cl, err := t.call(ctx, sql, args, wantRows)
+	if err != nil {
+		return nil, err
 	}
+	return cl, t.conn.run(ctx, cl)
+}
+
+func (t *pinnedTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	cl, err := t.run(ctx, sql, args, false)
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
@@ -158,12 +199,13 @@ func (t *pinnedTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.Co
 }
 
 func (t *pinnedTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	cl, err := t.call(sql, args, true)
-	if err == nil {
-		err = t.conn.run(ctx, cl)
-	}
+	cl, err := t.run(ctx, sql, args, true)
 	if err != nil {
-		return &pinnedRows{rows: &rows{conn: t.conn, closed: true, err: err}}, err
+		return t.conn.noRows(err), err
+	}
+	if err := t.conn.undecoded(ctx, cl); err != nil {
+		cl.rows.close()
+		return t.conn.noRows(err), err
 	}
 	return &pinnedRows{rows: cl.rows}, nil
 }
@@ -195,8 +237,14 @@ func (t *pinnedTx) Commit(ctx context.Context) error {
 		t.closed = true
 		return err
 	}
+	return t.end(t.tx.Commit)
+}
+
+// end commits or rolls back.
+func (t *pinnedTx) end(how func() error) (err error) {
+	defer t.conn.guard(&err, "", nil)
 	t.closed = true
-	return t.tx.Commit()
+	return how()
 }
 
 func (t *pinnedTx) Rollback(ctx context.Context) error {
@@ -208,13 +256,13 @@ func (t *pinnedTx) Rollback(ctx context.Context) error {
 		t.closed = true
 		return err
 	}
-	t.closed = true
-	return t.tx.Rollback()
+	return t.end(t.tx.Rollback)
 }
 
 // CopyFrom copies as what ctx says, or as the transaction's identity. PostgreSQL refuses COPY FROM on tables with
-// row-level security.
+// row-level security. A panic in src, or in a Valuer of its, ends the program as on pgx: it is in a goroutine of pgx's.
 func (t *pinnedTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
+	defer t.conn.guard(&err, "", nil)
 	if err := t.check(); err != nil {
 		return 0, err
 	}
@@ -223,12 +271,21 @@ func (t *pinnedTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns [
 	if err != nil {
 		return 0, err
 	}
+	src, g, err := c.encryptCopy(ctx, who, table, columns, src)
+	if err != nil {
+		return 0, err
+	}
+	if g != nil {
+		if err := t.pinGuarded(ctx, t.tx.who, g); err != nil {
+			return 0, err
+		}
+	}
 	if c.pg.TxStatus() == 'T' && who != t.tx.who {
 		if who.readOnly && !t.tx.readOnly {
 			return 0, errTxMasked
 		}
 		c.seen = c.seen || !who.login
-		if err := t.pin(ctx, who); err != nil {
+		if err := t.pinGuarded(ctx, who, g); err != nil {
 			return 0, err
 		}
 		defer func() {
@@ -240,7 +297,8 @@ func (t *pinnedTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns [
 	return c.pgx.CopyFrom(ctx, table, columns, src)
 }
 
-// LargeObjects gives pgx's large objects, which run as the transaction's identity.
+// LargeObjects gives pgx's large objects, which run as the transaction's identity. Their errors are pgx's own, and name
+// nothing but OIDs.
 func (t *pinnedTx) LargeObjects() pgx.LargeObjects { return t.tx.pgx.LargeObjects() }
 
 func (t *pinnedTx) Prepare(context.Context, string, string) (*pgconn.StatementDescription, error) {
@@ -272,6 +330,11 @@ func (t *pinnedTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 	return br
 }
 
+// noRows are the rows of a query that failed.
+func (c *conn) noRows(err error) *pinnedRows {
+	return &pinnedRows{rows: &rows{conn: c, closed: true, err: err}}
+}
+
 // pinnedBatch are the results of a batch: from one pipeline, or of queries sent one by one.
 type pinnedBatch struct {
 	tx       *pinnedTx
@@ -284,15 +347,18 @@ type pinnedBatch struct {
 	err      error
 }
 
-func (br *pinnedBatch) fail(err error) {
+func (br *pinnedBatch) fail(err error) error {
+	err = br.tx.conn.connector.clean(err, "")
 	if br.err == nil {
 		br.err = err
 	}
+	return err
 }
 
 // send describes every query and puts all of them into one write.
-func (br *pinnedBatch) send() error {
+func (br *pinnedBatch) send() (err error) {
 	t, c := br.tx, br.tx.conn
+	defer c.guard(&err, "", nil)
 	var all []batched
 	for _, q := range br.queries {
 		one, err := t.batched(br.ctx, q)
@@ -337,7 +403,7 @@ type batched struct {
 
 func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, error) {
 	c := t.conn
-	cl, err := t.call(q.SQL, q.Arguments, true)
+	cl, err := t.call(ctx, q.SQL, q.Arguments, true)
 	if err != nil {
 		return batched{}, err
 	}
@@ -363,7 +429,7 @@ func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, er
 	}
 	d, err := c.describe(ctx, cl, s)
 	if err != nil {
-		return batched{}, err
+		return batched{}, c.connector.clean(err, cl.sql)
 	}
 	one := batched{cl: cl}
 	if d != nil {
@@ -398,14 +464,12 @@ func (br *pinnedBatch) next() (*pgconn.ResultReader, error) {
 			_, err = rr.Close()
 		}
 		if err != nil {
-			br.fail(stepError(stepSettings, cl.who, err))
-			return nil, br.err
+			return nil, br.fail(br.tx.conn.stepError(stepSettings, cl.who, err))
 		}
 	}
 	rr, err := br.result()
 	if err != nil {
-		br.fail(stepError(stepText, cl.who, err))
-		return nil, br.err
+		return nil, br.fail(br.tx.conn.connector.clean(br.tx.conn.stepError(stepText, cl.who, err), cl.sql))
 	}
 	return rr, nil
 }
@@ -423,42 +487,58 @@ func (br *pinnedBatch) result() (*pgconn.ResultReader, error) {
 	return rr, nil
 }
 
-func (br *pinnedBatch) Exec() (pgconn.CommandTag, error) {
+func (br *pinnedBatch) Exec() (tag pgconn.CommandTag, err error) {
 	if br.pipeline == nil {
 		q, err := br.single()
 		if err != nil {
 			return pgconn.CommandTag{}, err
 		}
-		tag, err := br.tx.Exec(br.ctx, q.SQL, q.Arguments...)
-		if err != nil {
-			br.fail(err)
+		if tag, err = br.tx.Exec(br.ctx, q.SQL, q.Arguments...); err != nil {
+			return tag, br.fail(err)
 		}
-		return tag, err
+		return tag, nil
 	}
+	defer br.tx.conn.guard(&err, "", nil)
 	rr, err := br.next()
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	tag, err := rr.Close()
-	if err != nil {
-		br.fail(err)
+	if tag, err = rr.Close(); err != nil {
+		return tag, br.fail(err)
 	}
-	return tag, err
+	return tag, nil
 }
 
 func (br *pinnedBatch) Query() (pgx.Rows, error) {
 	if br.pipeline == nil {
 		q, err := br.single()
 		if err != nil {
-			return &pinnedRows{rows: &rows{conn: br.tx.conn, closed: true, err: err}}, err
+			return br.tx.conn.noRows(err), err
 		}
 		return br.tx.Query(br.ctx, q.SQL, q.Arguments...)
 	}
+	r, err := br.rows()
+	if err != nil {
+		return br.tx.conn.noRows(err), err
+	}
+	return &pinnedRows{rows: r}, nil
+}
+
+// rows are those of the next query.
+func (br *pinnedBatch) rows() (_ *rows, err error) {
+	defer br.tx.conn.guard(&err, "", nil)
 	rr, err := br.next()
 	if err != nil {
-		return &pinnedRows{rows: &rows{conn: br.tx.conn, closed: true, err: err}}, err
+		return nil, err
 	}
-	return pgx.RowsFromResultReader(br.tx.conn.pgx.TypeMap(), rr), nil
+	finish := func(_ pgconn.CommandTag, err error) error {
+		if err != nil {
+			return br.fail(err)
+		}
+		return nil
+	}
+	r := &rows{conn: br.tx.conn, plain: pgx.RowsFromResultReader(br.tx.conn.pgx.TypeMap(), rr), finish: finish}
+	return r, r.start()
 }
 
 // single is the next query where they are sent one by one.
@@ -484,53 +564,72 @@ func (br *pinnedBatch) Close() error {
 	}
 	for br.err == nil && br.at < len(br.queries) {
 		if fn := br.queries[br.at].Fn; fn != nil {
-			if err := fn(br); err != nil {
-				br.fail(err)
+			if err := fn(br); err != nil && br.err == nil {
+				br.err = err // fn's own
 			}
-		} else if _, err := br.Exec(); err != nil {
-			br.fail(err)
+		} else {
+			_, _ = br.Exec()
 		}
 	}
 	br.closed = true
 	if br.pipeline != nil {
-		if err := br.pipeline.Close(); err != nil {
-			br.fail(err)
+		if err := br.end(); err != nil && br.err == nil {
+			br.err = err
 		}
-		br.tx.conn.transactionIs(br.tx.conn.pg.TxStatus(), nil, false)
 	}
 	return br.err
 }
 
+// end reads the end of the pipeline.
+func (br *pinnedBatch) end() (err error) {
+	c := br.tx.conn
+	defer c.guard(&err, "", nil)
+	err = br.pipeline.Close()
+	c.transactionIs(c.pg.TxStatus(), nil, false)
+	return err
+}
+
 func (br *pinnedBatch) Tx() pgx.Tx { return nil }
 
-// pinnedRows are rows in pgx's terms.
+// pinnedRows are rows in pgx's terms. Their error is clean as soon as it is there.
 type pinnedRows struct{ rows *rows }
 
 var _ pgx.Rows = (*pinnedRows)(nil)
 
-func (r *pinnedRows) Close()                                       { r.rows.close() }
 func (r *pinnedRows) Err() error                                   { return r.rows.err }
 func (r *pinnedRows) CommandTag() pgconn.CommandTag                { return r.rows.tag }
 func (r *pinnedRows) FieldDescriptions() []pgconn.FieldDescription { return r.rows.fields }
 func (r *pinnedRows) RawValues() [][]byte                          { return r.rows.current }
 func (r *pinnedRows) Conn() *pgx.Conn                              { return nil }
 func (r *pinnedRows) TypeMap() *pgtype.Map                         { return r.rows.conn.pgx.TypeMap() }
-func (r *pinnedRows) Next() bool                                   { return r.rows.advance() == nil }
+
+func (r *pinnedRows) Close() {
+	defer r.rows.conn.guard(&r.rows.err, "", nil)
+	r.rows.close()
+}
+
+func (r *pinnedRows) Next() bool {
+	defer r.rows.conn.guard(&r.rows.err, "", nil)
+	return r.rows.advance() == nil
+}
 
 func (r *pinnedRows) Scan(dest ...any) error {
-	var err error
-	if scanner, ok := single(dest).(pgx.RowScanner); ok {
-		err = scanner.ScanRow(r)
-	} else {
-		err = pgx.ScanRow(r.TypeMap(), r.rows.fields, r.rows.current, dest...)
-	}
+	err := r.scan(dest)
 	if err != nil {
-		r.rows.close()
+		r.Close()
 		if r.rows.err == nil {
 			r.rows.err = err
 		}
 	}
 	return err
+}
+
+func (r *pinnedRows) scan(dest []any) (err error) {
+	defer r.rows.conn.guard(&err, "", nil)
+	if scanner, ok := single(dest).(pgx.RowScanner); ok {
+		return scanner.ScanRow(r)
+	}
+	return pgx.ScanRow(r.TypeMap(), r.rows.fields, r.rows.current, dest...)
 }
 
 func single(dest []any) any {
@@ -540,17 +639,17 @@ func single(dest []any) any {
 	return nil
 }
 
-func (r *pinnedRows) Values() ([]any, error) {
+func (r *pinnedRows) Values() (values []any, err error) {
+	defer r.rows.conn.guard(&err, "", nil)
 	if r.rows.closed {
 		return nil, errors.New("rows is closed")
 	}
-	values := make([]any, len(r.rows.fields))
+	values = make([]any, len(r.rows.fields))
 	for i, fd := range r.rows.fields {
 		src := r.rows.current[i]
 		if src == nil {
 			continue
 		}
-		var err error
 		switch dt, known := r.TypeMap().TypeForOID(fd.DataTypeOID); {
 		case known:
 			values[i], err = dt.Codec.DecodeValue(r.TypeMap(), fd.DataTypeOID, fd.Format, src)

@@ -20,6 +20,7 @@ import (
 	"github.com/pganon/pganon"
 	"github.com/pganon/pganon/internal/guc"
 	"github.com/pganon/pganon/internal/scope"
+	"github.com/pganon/pganon/redact"
 )
 
 // A principal is what the statements of one scope run as: a role and settings. It does not change once it is made.
@@ -39,6 +40,8 @@ type principal struct {
 	key string
 	// tag stands for the role in the texts of named statements.
 	tag string
+	// pathKey is equal for two principals whose names mean the same, as far as they decide it.
+	pathKey string
 
 	compiled atomic.Pointer[compiled]
 }
@@ -50,23 +53,27 @@ type compiled struct {
 	values [][]byte
 }
 
-// A shape is a settings statement: one for each list of names.
+// A shape is a settings statement: one for each list of names and number of guards.
 type shape struct {
-	sql   string
-	names []string
-	oids  []uint32
-	hash  string
+	sql    string
+	names  []string
+	guards int
+	oids   []uint32
+	hash   string
 }
 
-// newShape returns the statement that sets names, in their order.
-func newShape(names []string) *shape {
-	sql := settingsSQL(names, func(i int) string { return "$" + strconv.Itoa(i+1) })
+// newShape returns the statement that sets names, in their order, and then evaluates so many guards.
+func newShape(names []string, guards int) *shape {
+	sql := settingsSQL(names, guards, func(i int) string { return "$" + strconv.Itoa(i+1) })
 	sum := sha256.Sum256([]byte(sql))
-	oids := make([]uint32, len(names))
+	oids := make([]uint32, len(names), len(names)+2*guards)
 	for i := range oids {
 		oids[i] = pgtype.TextOID
 	}
-	return &shape{sql: sql, names: names, oids: oids, hash: hex.EncodeToString(sum[:8])}
+	for range guards {
+		oids = append(oids, pgtype.TextOID, pgtype.OIDOID)
+	}
+	return &shape{sql: sql, names: names, guards: guards, oids: oids, hash: hex.EncodeToString(sum[:8])}
 }
 
 // settingsFields is what every settings statement returns.
@@ -75,17 +82,18 @@ var settingsFields = []pgconn.FieldDescription{{Name: "num_nulls", DataTypeOID: 
 // literal is the settings statement with its values in it, for a text of several commands. The caller has made sure of
 // standard_conforming_strings.
 func (s *shape) literal(values [][]byte) string {
-	return settingsSQL(s.names, func(i int) string { return "'" + strings.ReplaceAll(string(values[i]), "'", "''") + "'" })
+	return settingsSQL(s.names, s.guards, func(i int) string { return "'" + strings.ReplaceAll(string(values[i]), "'", "''") + "'" })
 }
 
-// settingsSQL calls set_config for each name, in order. num_nulls takes all its arguments before it counts, so that nothing
-// of the list can be skipped, and gives back a number instead of the values. A function has 100 arguments at most.
-func settingsSQL(names []string, value func(i int) string) string {
+// settingsSQL calls set_config for each name, in order, and divides by zero where a guard's name does not mean its OID
+// under them. num_nulls takes all its arguments before it counts, so that nothing of the list can be skipped, and gives
+// back a number instead of the values. A function has 100 arguments at most.
+func settingsSQL(names []string, guards int, value func(i int) string) string {
 	const most = 90
 	var sql strings.Builder
 	sql.WriteString("select pg_catalog.num_nulls(")
 	depth := 1
-	for i, name := range names {
+	for i := range len(names) + guards {
 		if i > 0 {
 			sql.WriteString(", ")
 		}
@@ -93,7 +101,13 @@ func settingsSQL(names []string, value func(i int) string) string {
 			sql.WriteString("pg_catalog.num_nulls(")
 			depth++
 		}
-		fmt.Fprintf(&sql, "pg_catalog.set_config('%s', %s, true)", name, value(i))
+		if i < len(names) {
+			fmt.Fprintf(&sql, "pg_catalog.set_config('%s', %s, true)", names[i], value(i))
+			continue
+		}
+		at := len(names) + 2*(i-len(names))
+		fmt.Fprintf(&sql, "1 operator(pg_catalog./) coalesce((pg_catalog.to_regclass(%s)::pg_catalog.oid operator(pg_catalog.=) %s)::pg_catalog.int4, 0)",
+			value(at), value(at+1))
 	}
 	sql.WriteString(strings.Repeat(")", depth))
 	return sql.String()
@@ -110,7 +124,7 @@ type principals struct {
 	mu sync.Mutex
 	// names are the custom settings that any identity of this connector has used; they only ever become more.
 	names  atomic.Pointer[[]string]
-	shapes sync.Map // names joined by NUL → *shape
+	shapes sync.Map // names joined by NUL, and how many guards → *shape
 	tags   sync.Map // role → tag
 
 	noIdentity atomic.Pointer[memo] // of statements whose context says nothing
@@ -194,7 +208,7 @@ func (ps *principals) make(ctx context.Context, s *scope.Scope, cat *catalog) (*
 		s.System, s.Reason = true, ps.cfg.systemReason
 	}
 	if err := s.Check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, err)
+		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, redact.Safe(err))
 	}
 	p := &principal{}
 	var settings []guc.Setting
@@ -205,7 +219,7 @@ func (ps *principals) make(ctx context.Context, s *scope.Scope, cat *catalog) (*
 		p.identity = s.Identity.(*pganon.Identity)
 		var err error
 		if settings, err = ps.resolve(p, cat); err != nil {
-			return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, err)
+			return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, redact.Safe(err))
 		}
 	case len(s.Masks) > 0:
 	case ps.cfg.Anonymous != "":
@@ -254,10 +268,10 @@ func (ps *principals) make(ctx context.Context, s *scope.Scope, cat *catalog) (*
 		}
 	}
 	if err := ps.remember(p.custom); err != nil {
-		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, err)
+		return nil, fmt.Errorf("%w: %w", pganon.ErrInvalidIdentity, redact.Safe(err))
 	}
 	p.seal()
-	p.tag = ps.tag(p.role)
+	p.tag = ps.tag(p.pathKey)
 	return p, nil
 }
 
@@ -278,9 +292,15 @@ func (p *principal) seal() {
 		}
 	}
 	p.key = string(key)
+	p.pathKey = p.role
+	for _, s := range p.local {
+		if s.Name == "search_path" {
+			p.pathKey += "\x00" + s.Value
+		}
+	}
 }
 
-// tag stands for a role in the texts of statements.
+// tag stands for a role, and a search path that goes with it, in the texts of statements.
 func (ps *principals) tag(role string) string {
 	if tag, ok := ps.tags.Load(role); ok {
 		return tag.(string)
@@ -332,7 +352,7 @@ func (ps *principals) maskedRole(masks []string, cat *catalog) (string, error) {
 			}
 		}
 		if err := guc.ValidRole(asked); err != nil {
-			return "", fmt.Errorf("%w: MaskedAs: %w", pganon.ErrInvalidIdentity, err)
+			return "", fmt.Errorf("%w: MaskedAs: %w", pganon.ErrInvalidIdentity, redact.Safe(err))
 		}
 		if !ps.masked(asked, cat) {
 			return "", fmt.Errorf(`%w: MaskedAs: role %q is not masked: COMMENT ON ROLE … IS 'pganon:"masked"', or set pganon.masked_role`, pganon.ErrInvalidIdentity, asked)
@@ -403,7 +423,17 @@ func (ps *principals) settings(p *principal, resets []guc.Setting) (*shape, [][]
 			all, values = append(all, reset.Name), append(values, []byte(reset.Value))
 		}
 	}
-	return ps.shape(all), values
+	return ps.shape(all, 0), values
+}
+
+// guarded returns settings with the guards of g behind them.
+func (ps *principals) guarded(s *shape, values [][]byte, g *guards) (*shape, [][]byte) {
+	if known := g.settled.Load(); known != nil && known.from == &values[0] {
+		return known.shape, known.values
+	}
+	made := &guardedSettings{from: &values[0], shape: ps.shape(s.names, len(g.values)/2), values: append(slices.Clip(values), g.values...)}
+	g.settled.Store(made)
+	return made.shape, made.values
 }
 
 func (ps *principals) compile(p *principal, names *[]string) *compiled {
@@ -431,14 +461,17 @@ func (ps *principals) compile(p *principal, names *[]string) *compiled {
 	for _, s := range p.local {
 		add(s.Name, s.Value)
 	}
-	return &compiled{names: names, shape: ps.shape(all), values: values}
+	return &compiled{names: names, shape: ps.shape(all, 0), values: values}
 }
 
-func (ps *principals) shape(names []string) *shape {
+func (ps *principals) shape(names []string, guards int) *shape {
 	key := strings.Join(names, "\x00")
+	if guards > 0 {
+		key += "\x00\x00" + strconv.Itoa(guards)
+	}
 	if s, ok := ps.shapes.Load(key); ok {
 		return s.(*shape)
 	}
-	s, _ := ps.shapes.LoadOrStore(key, newShape(names))
+	s, _ := ps.shapes.LoadOrStore(key, newShape(names, guards))
 	return s.(*shape)
 }

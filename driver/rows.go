@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,6 +45,8 @@ type rows struct {
 	funcs   []valueFunc
 	names   []string
 	current [][]byte
+
+	decoding atomic.Pointer[decoding] // where desc is nil
 
 	peeked, more bool // the first row is read before database/sql asks for it, so that errors show at once
 	closed       bool

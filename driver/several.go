@@ -67,6 +67,7 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 		c.leave(t, cl.who.key)
 		c.distrust(t, cl.who)
 	}
+	c.noteChange(cl.text)
 	c.lastKey = cl.who.key
 	if c.plans != cl.who.role {
 		c.plans = mixed
@@ -82,7 +83,7 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 	if completed < len(parts) && local.Position == 0 && settingsCode(local.Code) {
 		at = parts[completed].at // the server parses all before it runs any: only a position tells whose an error is
 	}
-	return stepError(at, cl.who, &local)
+	return c.stepError(at, cl.who, &local)
 }
 
 // severalQuery builds the Query and says what its commands are.
@@ -192,6 +193,9 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 		switch st {
 		case stepSettings:
 			shape, values := c.settings(cl.who)
+			if g := cl.guards(); g != nil {
+				shape, values = c.connector.principals.guarded(shape, values, g)
+			}
 			ours(shape.literal(values))
 		case stepDiscardPlans, stepSavepoint, stepRelease:
 			ours(stepSQL[st])
@@ -204,6 +208,9 @@ func (c *conn) runSimple(ctx context.Context, cl *call, s situation) error {
 		ours(shape.literal(values))
 	}
 	cl.discarded = slices.Contains(steps, stepDiscardPlans)
+	if err := c.witness(ctx, cl, nil, s); err != nil {
+		return err
+	}
 	br := c.pgx.SendBatch(quiet(ctx), &batch)
 	for range before {
 		if _, err := br.Exec(); err != nil {
@@ -263,12 +270,18 @@ func (c *conn) simpleLanded(cl *call, at step, err error, prefix int) error {
 		}
 	}
 	c.leave(cl.text, key)
+	c.noteChange(cl.text)
 	c.transactionIs(c.pg.TxStatus(), cl.who, cl.who != nil && !cl.text.control())
+	if at == stepSettings && cl.guards() != nil {
+		if guarded, ok := guardError(err); ok {
+			return guarded
+		}
+	}
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Position > 0 {
 		local := *pgErr
 		local.Position = max(0, local.Position-int32(prefix))
 		at, err = stepText, &local // settings have no position
 	}
-	return stepError(at, cl.who, err)
+	return c.stepError(at, cl.who, err)
 }

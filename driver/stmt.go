@@ -49,7 +49,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 		return st, nil
 	case err != nil:
 		return nil, err
-	case who.login && !c.seen:
+	case who.login && !c.seen && c.passageOf(ctx) == nil:
 		c.plans = who.role
 		plain, err := c.std.PrepareContext(ctx, query)
 		if err != nil {
@@ -63,7 +63,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if !who.login {
 		c.seen = true
 	}
-	cl := &call{sql: query, stmt: st, text: t, who: who, mode: c.mode}
+	cl := &call{sql: query, stmt: st, text: t, who: who, mode: c.mode, passage: c.passageOf(ctx)}
 	s := c.situation(who, t)
 	if s.status == 'E' {
 		_, err := c.pg.Prepare(ctx, "", query, nil) // the server refuses it, and says why

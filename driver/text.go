@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/sqllex"
 )
 
@@ -22,6 +23,17 @@ type text struct {
 	// dynamic is true where it may run SQL that is not in it, PREPARE and DEALLOCATE included; routine where it makes a
 	// function that may do so later.
 	dynamic, routine bool
+	moves            bool // it may change the search path
+	ddl              bool // it may change tables and types
+
+	// What encryption knows of it: names is true where it may name an encrypted table, by tags; its last plan, and for
+	// which role and path that is.
+	tags          *hooks.Schema
+	names         bool
+	planned       *planned
+	plannedFor    string
+	plannedMasked bool
+	plannedPath   int
 }
 
 func (t *text) control() bool {
@@ -55,6 +67,8 @@ func readText(sql string) *text {
 	t.ours = t.ours || strings.Contains(lower, ownNames) && containsAny(lower, "execute", "prepare", "deallocate")
 	t.routine = command.Verb == "create" && (strings.Contains(lower, "function") || strings.Contains(lower, "procedure")) ||
 		(command.Class == sqllex.Do || command.Class == sqllex.Unknown) && containsAny(lower, "create", "execute", `\`, "u&")
+	t.moves = t.dynamic || containsAny(lower, "search_path", "set_config", "reset", "discard", `u&"`)
+	t.ddl = changesSchema(command, lower) || count != sqllex.One && containsAny(lower, "create", "alter", "drop", "comment")
 	switch count {
 	case sqllex.Several:
 		t.several = true
@@ -105,6 +119,20 @@ func commandText(command sqllex.Command) *text {
 // query. It may say so of a text that only has such a word in it.
 func leavesUnseen(lower string) bool {
 	return containsAny(lower, "advisory", "set_config", "temp", "dblink", "setseed", "u&\"")
+}
+
+// changesSchema says whether a command may change what tables, types, comments and rights on schemas there are. Of DO
+// it is told by the words in it, of CALL and functions not at all.
+func changesSchema(command sqllex.Command, lower string) bool {
+	switch command.Verb {
+	case "create":
+		return !containsAny(lower, "create temp", "create local temp", "create global temp")
+	case "alter", "drop", "comment", "grant", "revoke", "import", "reassign":
+		return true
+	case "do":
+		return containsAny(lower, "create", "alter", "drop", "comment", "execute")
+	}
+	return false
 }
 
 func containsAny(s string, words ...string) bool {

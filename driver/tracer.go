@@ -4,11 +4,13 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// tracer calls the user's tracer without the values of arguments. A nil one is not called.
-type tracer struct{ user pgx.QueryTracer }
+// tracer calls the user's tracer without the values of arguments and with clean errors. A nil one is not called.
+type tracer struct {
+	user      pgx.QueryTracer
+	connector *connector
+}
 
 var (
 	_ pgx.QueryTracer    = tracer{}
@@ -34,22 +36,29 @@ func (t tracer) start(ctx context.Context, conn *pgx.Conn, sql string) context.C
 	return t.user.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql})
 }
 
-func (t tracer) end(ctx context.Context, conn *pgx.Conn, tag pgconn.CommandTag, err error) {
+func (t tracer) end(ctx context.Context, conn *pgx.Conn, cl *call, err error) {
 	if t.user != nil {
-		t.user.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
+		err = t.connector.clean(err, positioned(cl.mode, cl.sql, cl.args))
+		t.user.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: cl.tag, Err: err})
 	}
 }
+
+// tracedKey holds the text of the statement for its error.
+type tracedKey struct{}
 
 func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	if t.silent(ctx) {
 		return ctx
 	}
+	text := positioned(t.connector.pgxConfig.DefaultQueryExecMode, data.SQL, data.Args)
 	data.Args = nil
-	return t.user.TraceQueryStart(ctx, conn, data)
+	return context.WithValue(t.user.TraceQueryStart(ctx, conn, data), tracedKey{}, text)
 }
 
 func (t tracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
 	if !t.silent(ctx) {
+		text, _ := ctx.Value(tracedKey{}).(string)
+		data.Err = t.connector.clean(data.Err, text)
 		t.user.TraceQueryEnd(ctx, conn, data)
 	}
 }
@@ -65,12 +74,14 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, _ pgx.Trace
 func (t tracer) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchQueryData) {
 	if bt, ok := t.user.(pgx.BatchTracer); ok && !t.silent(ctx) {
 		data.Args = nil
+		data.Err = t.connector.clean(data.Err, "")
 		bt.TraceBatchQuery(ctx, conn, data)
 	}
 }
 
 func (t tracer) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
 	if bt, ok := t.user.(pgx.BatchTracer); ok && !t.silent(ctx) {
+		data.Err = t.connector.clean(data.Err, "")
 		bt.TraceBatchEnd(ctx, conn, data)
 	}
 }
@@ -84,6 +95,7 @@ func (t tracer) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx
 
 func (t tracer) TraceCopyFromEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromEndData) {
 	if ct, ok := t.user.(pgx.CopyFromTracer); ok && !t.silent(ctx) {
+		data.Err = t.connector.clean(data.Err, "")
 		ct.TraceCopyFromEnd(ctx, conn, data)
 	}
 }
@@ -97,6 +109,7 @@ func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.
 
 func (t tracer) TracePrepareEnd(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
 	if pt, ok := t.user.(pgx.PrepareTracer); ok && !t.silent(ctx) {
+		data.Err = t.connector.clean(data.Err, "")
 		pt.TracePrepareEnd(ctx, conn, data)
 	}
 }
@@ -106,13 +119,20 @@ func (t tracer) TraceConnectStart(ctx context.Context, data pgx.TraceConnectStar
 	if !ok {
 		return ctx
 	}
-	data.ConnConfig = data.ConnConfig.Copy()
-	data.ConnConfig.Password = ""
-	return ct.TraceConnectStart(ctx, data)
+	cfg := data.ConnConfig
+	bare := &pgx.ConnConfig{ // without the connection string, which has no other name
+		Config: *cfg.Config.Copy(), Tracer: cfg.Tracer, StatementCacheCapacity: cfg.StatementCacheCapacity,
+		DescriptionCacheCapacity: cfg.DescriptionCacheCapacity, DefaultQueryExecMode: cfg.DefaultQueryExecMode,
+	}
+	bare.Password = ""
+	return ct.TraceConnectStart(ctx, pgx.TraceConnectStartData{ConnConfig: bare})
 }
 
 func (t tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
 	if ct, ok := t.user.(pgx.ConnectTracer); ok {
+		if data.Err != nil {
+			data.Err = t.connector.connecting(data.Err)
+		}
 		ct.TraceConnectEnd(ctx, data)
 	}
 }

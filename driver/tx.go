@@ -121,7 +121,7 @@ func (t *tx) Commit() error {
 	} else {
 		traced := c.connector.tracer.start(t.ctx, c.pgx, cl.sql)
 		err = c.runAs(t.ctx, &cl)
-		c.connector.tracer.end(traced, c.pgx, cl.tag, err)
+		c.connector.tracer.end(traced, c.pgx, &cl, err)
 		c.connector.logStatement(t.ctx, &cl, err)
 	}
 	if err != nil {

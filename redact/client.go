@@ -242,9 +242,13 @@ const goType = `[\w.*\[\]/-]{1,100}`
 var fixed = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`conn closed|conn busy|conn uninitialized|closed pool|tx is closed|commit unexpectedly resulted in rollback|too many rows in result set`,
 	`rows is closed|no more results in batch|batch already closed|no result|unexpected EOF|rewrite failed|unknown format code`,
+	`unknown QueryExecMode: [\w ()-]{1,40}|unsupported isolation: [\w ()-]{1,40}|Stmt\.(?:Exec|Query) deprecated and not implemented`,
 	`timeout: context already done: context (?:canceled|deadline exceeded)|context already done: context (?:canceled|deadline exceeded)`,
 	`(?:sql: )?expected \d{1,6} arguments, got \d{1,6}|sql: expected \d{1,6} destination arguments in Scan, not \d{1,6}`,
-	`(?:mismatched param and argument count|insufficient arguments|extra arguments provided)`,
+	`mismatched param and argument count|insufficient arguments|unused argument: \d{1,6}|first sql argument must be > 0|invalid arg type: ` + goType,
+	`expected \d{1,6} values, got \d{1,6} values|argument [A-Za-z_]\w{0,62} (?:found in sql query but not present in StrictNamedArgs|of StrictNamedArgs not found in sql query)`,
+	`StructArgs requires a (?:struct or pointer to struct, got (?:nil|` + goType + `)|non-nil pointer to struct)`,
+	`(?:failed to remove|failed to write to|short write to|invalid write to|invalid read of) large object|pipeline (?:closed|has unsynced requests)`,
 	`number of field descriptions must equal number of (?:values|destinations), got \d{1,6} and \d{1,6}`,
 	`extended protocol limited to \d{1,6} parameters|cannot find encode plan|is not a Valuer`,
 	`cannot scan (?:[\w ]{1,64}) \(OID \d{1,10}\) in (?:text|binary|unknown) format into ` + goType,
@@ -255,6 +259,7 @@ var fixed = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`converting NULL to ` + goType + ` is unsupported|destination (?:not a pointer|pointer is nil)`,
 	`unsupported Scan, storing driver\.Value type ` + goType + ` into type ` + goType,
 	`unsupported type ` + goType + `, a (?:struct|slice|map|func|chan|array)`,
+	`(?:LastInsertId|RowsAffected) is not supported by this driver|no (?:LastInsertId|RowsAffected) available after DDL statement`,
 	`non-Value type ` + goType + ` returned from Value`,
 	`server refused TLS connection|tls error|dial error|hostname resolving error|ip addr wasn't found`,
 	`failed SASL auth|channel binding required but [\w -]{1,80}|server does not support SCRAM-SHA-256`,
@@ -271,7 +276,7 @@ var (
 	prefixForm  = regexp.MustCompile(`^(?:failed to encode args\[\d{1,6}\]|sql: converting argument \$\d{1,6} type|convert field \d{1,6} failed|` +
 		`can't scan into dest\[\d{1,6}\]|prepare failed after ParseComplete|timeout|context already done|conn lock|` +
 		`failed to (?:write startup message|receive message|deallocate cached statement\(s\)|connect|send SASL\w*|start TLS)|server error|dial error|tls error|write failed|` +
-		`hostname resolving error|failed SASL auth|rewrite query failed|failed to configure TLS|unable to write|protocol error|startup failed|failed to deallocate cached statement\(s\)): $`)
+		`hostname resolving error|failed SASL auth|rewrite query failed|statement description failed|failed to configure TLS|unable to write|protocol error|startup failed|failed to deallocate cached statement\(s\)): $`)
 	scanForm = regexp.MustCompile(`^sql: Scan error on column index \d{1,6}, name $`)
 )
 

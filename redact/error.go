@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -121,17 +122,38 @@ func Safe(err error) error {
 }
 
 // Panic returns an error for the value that recover returned, without the value itself, or nil for nil. An error goes through
-// Error, the runtime's own keep their text, anything else is named by its type.
+// Error, the runtime's own keep their text, anything else is named by its type. Called by the deferred function that recovers, it
+// says which function panicked, and where.
 func Panic(v any) error {
+	prefix := "pganon: panic" + panicked() + ": "
 	switch v := v.(type) {
 	case nil:
 		return nil
 	case error:
 		clean := Error(v)
-		return newBarrier("pganon: panic: "+clean.Error(), []error{clean}, v)
+		return newBarrier(prefix+clean.Error(), []error{clean}, v)
 	}
 	original := func() error { return fmt.Errorf("panic: %v", v) }
-	return &barrier{text: "pganon: panic: " + typeName(v), original: original}
+	return &barrier{text: prefix + typeName(v), original: original}
+}
+
+// panicked returns the function that panicked and its line, with words before it, or "" where no panic is under way.
+func panicked() string {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	inPanic := false
+	for {
+		frame, more := frames.Next()
+		switch {
+		case frame.Function == "runtime.gopanic":
+			inPanic = true
+		case inPanic && !strings.HasPrefix(frame.Function, "runtime."):
+			return fmt.Sprintf(" in %s (%s:%d)", frame.Function, filepath.Base(frame.File), frame.Line)
+		}
+		if !more {
+			return ""
+		}
+	}
 }
 
 // barrier is a text, and what errors.As may find behind it. The original is in a closure: no printer looks into one.
@@ -151,6 +173,13 @@ func (b *barrier) Unwrap() []error { return b.as }
 // Is keeps errors.Is for every error of the original's chain: it shows nothing that the asker does not have.
 func (b *barrier) Is(target error) bool {
 	return b.original != nil && errors.Is(b.original(), target)
+}
+
+// As answers pgconn.Timeout, which looks for a type that nobody else can name.
+func (b *barrier) As(target any) bool {
+	t := reflect.TypeOf(target).Elem()
+	return b.original != nil && t.Kind() == reflect.Pointer && t.Elem().Name() == "errTimeout" &&
+		t.Elem().PkgPath() == "github.com/jackc/pgx/v5/pgconn" && errors.As(b.original(), target)
 }
 
 // SafeToRetry is what pgconn.SafeToRetry asks.

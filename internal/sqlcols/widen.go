@@ -177,12 +177,11 @@ func (w *Widened) widen(text string, number int, p *Parameter, places []Span, n 
 			w.replace(at, many)
 		case Distinct, NotDistinctFrom:
 			e := text[c.Other.Start:c.Other.End]
-			not := ""
+			same := "(" + e + " IS NOT NULL AND " + array + " IS NOT NULL AND " + e + " = ANY(" + array + ") OR " + e + " IS NULL AND " + array + " IS NULL)"
 			if c.Kind == Distinct {
-				not = "NOT "
+				same = "(NOT " + same + ")"
 			}
-			// Never NULL itself, so that NOT, and a list of outputs, have the right answer too.
-			w.replace(c.Whole, "("+not+"("+e+" IS NOT NULL AND "+array+" IS NOT NULL AND "+e+" = ANY("+array+") OR "+e+" IS NULL AND "+array+" IS NULL))")
+			w.replace(c.Whole, same) // never NULL, so that NOT and a list of outputs have the right answer too
 		}
 	}
 }

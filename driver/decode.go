@@ -1,0 +1,184 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/pganon/pganon/hooks"
+)
+
+// origin is where an output's values come from, as PostgreSQL reports it.
+type origin struct {
+	table     uint32
+	attribute uint16
+}
+
+// decoding is how results of these origins are decoded; nil decoders are of columns that are not.
+type decoding struct {
+	tags     *hooks.Schema
+	masked   bool
+	origins  []origin
+	decoders []*hooks.Decoder // nil where no column is encrypted
+}
+
+// serves says whether a decoding is right for a result too.
+func (d *decoding) serves(tags *hooks.Schema, masked bool, below *rows) bool {
+	if d == nil || d.tags != tags || d.masked != masked || len(d.origins) != len(below.fields) {
+		return false
+	}
+	for i, o := range d.origins {
+		if table, attribute := below.ColumnOrigin(i); o.table != table || o.attribute != attribute {
+			return false
+		}
+	}
+	return true
+}
+
+// decode returns the decoders of a statement's result, by the origins that this execution reports, joined with what the
+// statement's plan knows of outputs without one.
+func (c *conn) decode(ctx context.Context, p *passage, below *rows) ([]*hooks.Decoder, error) {
+	masked := p.who != nil && p.who.masked
+	if p.who == nil {
+		if who, err := c.principal(ctx); err == nil {
+			masked = who.masked
+		}
+	}
+	known := &below.decoding // of this execution only
+	switch {
+	case p.planned != nil:
+		known = &p.planned.decoding
+	case below.desc != nil:
+		known = &below.desc.decoding
+	}
+	if d := known.Load(); d.serves(p.tags, masked, below) {
+		return d.decoders, nil
+	}
+	d, err := c.decodingOf(ctx, p, below, masked)
+	if err != nil {
+		return nil, err
+	}
+	known.Store(d)
+	return d.decoders, nil
+}
+
+func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked bool) (*decoding, error) {
+	d := &decoding{tags: p.tags, masked: masked, origins: make([]origin, len(below.fields))}
+	for i := range d.origins {
+		d.origins[i].table, d.origins[i].attribute = below.ColumnOrigin(i)
+	}
+	var err error
+	if p.planned != nil {
+		d.decoders, err = p.planned.plan.Decoders(ctx, len(d.origins), below.ColumnOrigin)
+		return d, err
+	}
+	tags := p.tags
+	if slices.ContainsFunc(d.origins, func(o origin) bool {
+		return o.table != 0 && !tags.Known(o.table) && !c.connector.vault.strange(tags, o.table)
+	}) {
+		if tags, err = c.connector.readAside(ctx); err != nil {
+			return nil, err
+		}
+		for _, o := range d.origins {
+			if o.table != 0 && !tags.Known(o.table) {
+				c.connector.vault.estrange(tags, o.table)
+			}
+		}
+	}
+	d.decoders, err = tags.Decoders(ctx, len(d.origins), below.ColumnOrigin, masked)
+	if errors.Is(err, hooks.ErrKeysChanged) {
+		if tags, err = c.connector.readAside(ctx); err == nil {
+			d.decoders, err = tags.Decoders(ctx, len(d.origins), below.ColumnOrigin, masked)
+		}
+	}
+	return d, err
+}
+
+// undecoded refuses rows of which a column would have to be decrypted.
+func (c *conn) undecoded(ctx context.Context, cl *call) error {
+	tags := c.connector.vault.tags.Load()
+	if c.ownTags != nil {
+		tags = c.ownTags
+	}
+	if tags == nil || tags.Empty() {
+		return nil
+	}
+	p := cl.passage
+	if p == nil {
+		p = &passage{tags: tags, who: cl.who}
+	}
+	decoders, err := c.decode(ctx, p, cl.rows)
+	if err == nil && decoders != nil {
+		err = errTxDecrypt
+	}
+	return err
+}
+
+// decodeRow decodes a row in place.
+func decodeRow(decoders []*hooks.Decoder, row []driver.Value) (err error) {
+	for i, d := range decoders {
+		if d != nil {
+			if row[i], err = d.Value(row[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// strangers are tables that only a session knows which has not committed them, or temporary ones: of them it has been
+// asked once.
+type strangers struct {
+	tags   *hooks.Schema
+	tables map[uint32]bool
+}
+
+const maxStrangers = 1024
+
+func (v *vault) strange(tags *hooks.Schema, table uint32) bool {
+	v.strangersMu.Lock()
+	defer v.strangersMu.Unlock()
+	return v.strangers.tags == tags && v.strangers.tables[table]
+}
+
+func (v *vault) estrange(tags *hooks.Schema, table uint32) {
+	v.strangersMu.Lock()
+	defer v.strangersMu.Unlock()
+	if v.strangers.tags != tags || len(v.strangers.tables) >= maxStrangers {
+		v.strangers = strangers{tags: tags, tables: make(map[uint32]bool)}
+	}
+	v.strangers.tables[table] = true
+}
+
+// readAside reads the tags over a connection of its own, while the one that asks has rows open.
+func (c *connector) readAside(ctx context.Context) (*hooks.Schema, error) {
+	made, err := c.parent.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer made.Close()
+	c.vault.reading.Lock()
+	defer c.vault.reading.Unlock()
+	return c.vault.read(ctx, made.(*stdlib.Conn).Conn().PgConn())
+}
+
+// answerRows are a result that the driver gives by itself: one value.
+type answerRows struct {
+	value driver.Value
+	read  bool
+}
+
+func (r *answerRows) Columns() []string { return []string{"value"} }
+func (r *answerRows) Close() error      { return nil }
+
+func (r *answerRows) Next(dest []driver.Value) error {
+	if r.read {
+		return io.EOF
+	}
+	r.read, dest[0] = true, r.value
+	return nil
+}

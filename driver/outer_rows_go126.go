@@ -1,0 +1,14 @@
+//go:build !go1.27
+
+package driver
+
+import (
+	"database/sql/driver"
+
+	"github.com/pganon/pganon/hooks"
+)
+
+// rows is where all rows come up.
+func (c *outerConn) rows(top driver.Rows, decoders []*hooks.Decoder) driver.Rows {
+	return &outerRows{top: top, conn: c, decoders: decoders}
+}

@@ -1,0 +1,2 @@
+// Package hooks knows which columns are tagged, and what that means for a statement.
+package hooks

@@ -1,0 +1,197 @@
+package hooks
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/pganon/pganon/fernet"
+	"github.com/pganon/pganon/internal/canon"
+	"github.com/pganon/pganon/redact"
+)
+
+// scratch are buffers for plaintexts, which are cleared before they are used again.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxScratch is the size beyond which a buffer is not kept.
+const maxScratch = 64 << 10
+
+func withScratch(fn func([]byte) []byte) {
+	b := scratch.Get().(*[]byte)
+	used := fn((*b)[:0])
+	clear(used[:cap(used)])
+	if cap(used) <= maxScratch {
+		*b = used[:0]
+		scratch.Put(b)
+	}
+}
+
+// plain appends the canonical plaintext of v to dst.
+func (l *Label) plain(dst []byte, v any) ([]byte, bool, error) {
+	return l.Type.AppendPlain(dst, v, canon.Options{Deterministic: l.Mode == fernet.Deterministic, Fold: l.Fold})
+}
+
+// token returns the token of v under the key that id names, nil for NULL.
+func (l *Label) token(v any, id fernet.KeyID) (token []byte, err error) {
+	withScratch(func(b []byte) []byte {
+		var null bool
+		if b, null, err = l.plain(b, v); err == nil && !null {
+			token, err = l.Keys.Encrypt(b, l.Mode, id)
+		}
+		return b
+	})
+	return token, err
+}
+
+// searched appends to tokens one token of v for each key that can occur, and says whether v is NULL.
+func (l *Label) searched(tokens [][]byte, v any) (_ [][]byte, null bool, err error) {
+	withScratch(func(b []byte) []byte {
+		if b, null, err = l.plain(b, v); err != nil || null {
+			return b
+		}
+		for _, id := range l.Occurring {
+			var token []byte
+			if token, err = l.Keys.Encrypt(b, l.Mode, id); err != nil {
+				return b
+			}
+			tokens = append(tokens, token)
+		}
+		return b
+	})
+	return tokens, null, err
+}
+
+// A Decoder turns what a result has of an encrypted column into what the program gets.
+type Decoder struct {
+	label  *Label
+	column string
+	array  bool
+	masked bool
+	mask   driver.Value // of a masked role; nil is NULL
+}
+
+// Column is the column whose values are decoded, "schema.table.column" where it is known.
+func (d *Decoder) Column() string { return d.column }
+
+// Masked says whether the values are replaced, not decrypted.
+func (d *Decoder) Masked() bool { return d.masked }
+
+// Type is that of the decoded values.
+func (d *Decoder) Type() canon.Type { return d.label.Type }
+
+// IsArray says whether the values are arrays of tokens, which are decoded into the text of an array.
+func (d *Decoder) IsArray() bool { return d.array }
+
+// Value decodes v: the text or the bytes of a token, or nil. What is no token of the column's is an error; while the
+// column is migrating, plaintext is given back as it is and counted.
+func (d *Decoder) Value(v driver.Value) (driver.Value, error) {
+	if d.masked {
+		return d.mask, nil
+	}
+	var text []byte
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case string:
+		text = []byte(v)
+	case []byte:
+		if v == nil {
+			return nil, nil
+		}
+		text = v
+	default:
+		return nil, d.fail(fmt.Errorf("want text or bytea, got %T", v))
+	}
+	if d.array {
+		return d.arrayValue(text)
+	}
+	return d.one(text)
+}
+
+func (d *Decoder) one(token []byte) (value driver.Value, err error) {
+	if !ownToken(token) {
+		if !d.label.Migrating {
+			return nil, d.fail(errNotToken)
+		}
+		if !anyToken(token) {
+			d.label.plaintextReads.Add(1)
+			if value, err = d.label.Type.Value(token); err != nil {
+				return nil, d.fail(redact.Safe(err))
+			}
+			return value, nil
+		}
+	}
+	withScratch(func(b []byte) []byte {
+		var plain []byte
+		if plain, err = d.label.Keys.AppendDecrypt(b, token); err != nil {
+			return b
+		}
+		value, err = d.label.Type.Value(plain)
+		return plain
+	})
+	if err != nil {
+		return nil, d.fail(err)
+	}
+	return value, nil
+}
+
+var errNotToken = errors.New("it holds what is no token of pganon's; a column that is being encrypted has the option migrating, and `pganon encrypt` encrypts what it holds")
+
+// tokenStart is how every token of a column begins: version 0x80 and a time field below 1<<26.
+const tokenStart = "gAAAAAA"
+
+// ownToken says whether text can be a token made for a column, which is bound to it by its keys. All others, such as
+// Django's, are bound to nothing.
+func ownToken(text []byte) bool {
+	return len(text) > len(tokenStart) && string(text[:len(tokenStart)]) == tokenStart && (text[len(tokenStart)] == 'A' || text[len(tokenStart)] == 'B')
+}
+
+// anyToken says whether text has the form of a Fernet token: what has it and does not decrypt is no plaintext.
+func anyToken(text []byte) bool {
+	const shortest = 100
+	if len(text) < shortest || len(text)%4 != 0 || string(text[:5]) != "gAAAA" {
+		return false
+	}
+	for _, c := range text {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '=') {
+			return false
+		}
+	}
+	return true
+}
+
+// fail says which column could not be decoded. The cause is one of this package's, of fernet's or of canon's, which hold
+// no value.
+func (d *Decoder) fail(cause error) error {
+	return redact.Safe(fmt.Errorf("pganon: decrypt %s: %w", d.column, cause))
+}
+
+func (d *Decoder) arrayValue(text []byte) (driver.Value, error) {
+	elements, null, err := canon.Elements(string(text))
+	if err != nil {
+		return nil, d.fail(err)
+	}
+	if null {
+		return nil, nil
+	}
+	values := make([][]byte, len(elements))
+	for i, element := range elements {
+		token, ok := element.(string)
+		if !ok {
+			continue
+		}
+		value, err := d.one([]byte(token))
+		if err != nil {
+			return nil, err
+		}
+		plain, null, err := d.label.plain(nil, value)
+		if err != nil {
+			return nil, d.fail(err)
+		}
+		if !null {
+			values[i] = plain
+		}
+	}
+	return string(canon.AppendArray(nil, values)), nil
+}
