@@ -30,12 +30,6 @@ func elements(v any, depth int) ([]any, error) {
 		return list(v)
 	case []int64:
 		return list(v)
-	case []any:
-		if elems, err := list(v); err != nil {
-			return nil, err
-		} else {
-			return elems, oneDimension(v)
-		}
 	}
 	if depth > maxDepth {
 		return nil, errTooDeep
@@ -68,7 +62,7 @@ func elements(v any, depth int) ([]any, error) {
 	for i := range elems {
 		elems[i] = rv.Index(i).Interface()
 	}
-	return elems, oneDimension(elems)
+	return oneDimension(elems)
 }
 
 func list[E any](from []E) ([]any, error) {
@@ -96,24 +90,30 @@ func getElements(array pgtype.ArrayGetter) ([]any, error) {
 	for i := range elems {
 		elems[i] = array.Index(i)
 	}
-	return elems, oneDimension(elems)
+	return oneDimension(elems)
 }
 
 var errDimensions = errors.New("want an array of one dimension, got one of more")
 
 // oneDimension refuses elements that are lists themselves. Bytes are no list.
-func oneDimension(elems []any) error {
+func oneDimension(elems []any) ([]any, error) {
 	for _, e := range elems {
 		switch e.(type) {
 		case nil, string, []byte, driver.Valuer:
 			continue
 		}
-		switch t := reflect.TypeOf(e); {
-		case t.Kind() == reflect.Slice && !t.AssignableTo(bytesType), t.Kind() == reflect.Array && t.Elem().Kind() != reflect.Uint8:
-			return errDimensions
+		switch t := reflect.TypeOf(e); t.Kind() {
+		case reflect.Slice:
+			if !t.AssignableTo(bytesType) {
+				return nil, errDimensions
+			}
+		case reflect.Array:
+			if t.Elem().Kind() != reflect.Uint8 {
+				return nil, errDimensions
+			}
 		}
 	}
-	return nil
+	return elems, nil
 }
 
 var errLiteral = errors.New("want an array, got a text that is no array literal")

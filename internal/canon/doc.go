@@ -6,7 +6,8 @@
 // The plaintext of v under type T is the text that PostgreSQL, with DateStyle ISO and TimeZone UTC, gives for v in a column of
 // type T after plain pgx has stored it there; the bytes themselves where T is bytea, true and false where it is bool. So a plaintext
 // is what a cast to T takes, what pgtype scans as T in text format, and what a program sees does not change when a column
-// becomes an encrypted one. It does not depend on locale, DateStyle, TimeZone or the machine's zone.
+// becomes an encrypted one. It does not depend on locale, DateStyle, TimeZone or the machine's zone. Floats have the fewest digits
+// that are read as the same number, where PostgreSQL now and then writes one more.
 //
 // For a [Type] that [Type.Deterministic] allows, values that PostgreSQL calls equal have the same plaintext, given
 // [Options].Deterministic: it takes a numeric's trailing zeros away.

@@ -19,11 +19,14 @@ type Options struct {
 }
 
 // AppendPlain appends the plaintext of v to dst. Where v is NULL it says so and appends nothing; with an error it returns dst as
-// it was. Where dst has room, strings, bytes, numbers and times cost no allocation.
+// it was. Else plain is not nil, even if it is empty. Where dst has room, strings, bytes, numbers and times cost no allocation.
 func (t Type) AppendPlain(dst []byte, v any, o Options) (plain []byte, null bool, err error) {
 	plain, err = t.appendValue(dst, v, o, 0)
-	if err != nil {
+	switch {
+	case err != nil:
 		return dst, err == errNull, unlessNull(err)
+	case plain == nil:
+		plain = []byte{} // an empty text, which is no NULL
 	}
 	return plain, false, nil
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/stretchr/testify/assert"
@@ -372,6 +373,20 @@ func valueOf(t testing.TB, typ canon.Type, plain string) driver.Value {
 	return v
 }
 
+// Only NULL is nil.
+func TestEmptyIsNotNil(t *testing.T) {
+	for _, v := range []any{"", []byte{}, ptr("")} {
+		plain, isNull, err := mustType(t, "").AppendPlain(nil, v, canon.Options{})
+		require.NoError(t, err)
+		assert.False(t, isNull)
+		assert.NotNil(t, plain)
+	}
+	plain, isNull, err := mustType(t, "").AppendPlain(nil, nil, canon.Options{})
+	require.NoError(t, err)
+	assert.True(t, isNull)
+	assert.Nil(t, plain)
+}
+
 func TestRefused(t *testing.T) {
 	noon := rfc3339(t, "2024-07-02T12:00:00Z")
 	mapped := cidr(t, "10.0.0.0/8")
@@ -512,6 +527,28 @@ func TestRefused(t *testing.T) {
 			}
 			assert.False(t, isNull, what)
 			assert.Equal(t, "before", string(got), what)
+		}
+	}
+}
+
+// A text is what is UTF-8 and has no zero byte, wherever in it that stands.
+func TestText(t *testing.T) {
+	text := mustType(t, "text")
+	for _, inserted := range []string{"", "\x00", "\x01", "\x7f", "\x80", "\xff", "é", "\xc3", "€", "\xed\xa0\x80", "\xc0\x80", "😀", "é\x00", "\xf4\x90\x80\x80"} {
+		for n := range 20 {
+			for at := range n + 1 {
+				in := strings.Repeat("a", at) + inserted + strings.Repeat("~", n-at)
+				want := utf8.ValidString(in) && !strings.Contains(in, "\x00")
+				for _, v := range []any{in, []byte(in)} {
+					plain, _, err := text.AppendPlain(nil, v, canon.Options{})
+					require.Equal(t, want, err == nil, "%q", in)
+					if want {
+						require.Equal(t, in, string(plain))
+					}
+				}
+				_, err := text.Value([]byte(in))
+				require.Equal(t, want, err == nil, "%q", in)
+			}
 		}
 	}
 }

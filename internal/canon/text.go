@@ -2,6 +2,7 @@ package canon
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"strings"
 	"unicode/utf8"
@@ -10,12 +11,31 @@ import (
 // chars is text, however a program holds it.
 type chars interface{ ~string | ~[]byte }
 
-// appendChars appends a text that PostgreSQL takes: UTF-8 without NUL.
+// isText says whether PostgreSQL takes b for a text: UTF-8 without zero bytes. It looks at eight bytes at a time as long as they are
+// ASCII.
+func isText(b []byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for len(b) >= 8 {
+		// Taking 1 from each byte sets the high bit of one that is zero.
+		if w := binary.LittleEndian.Uint64(b); (w|(w-ones))&highs != 0 {
+			break
+		}
+		b = b[8:]
+	}
+	for i, c := range b {
+		if c == 0 || c >= utf8.RuneSelf {
+			return utf8.Valid(b[i:]) && bytes.IndexByte(b[i:], 0) < 0
+		}
+	}
+	return true
+}
+
+// appendChars appends s if it is a text.
 func appendChars[S chars](dst []byte, s S, fold bool) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, s...)
 	text := dst[start:]
-	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+	if !isText(text) {
 		return nil, errUTF8
 	}
 	if !fold {
@@ -35,7 +55,7 @@ func appendChars[S chars](dst []byte, s S, fold bool) ([]byte, error) {
 // appendEscaped appends the bytes that a text means for bytea: \x and hex digits, or characters of which a backslash is written
 // double and any byte as a backslash and three octal digits.
 func appendEscaped(dst []byte, s string) ([]byte, error) {
-	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
+	if !isText([]byte(s)) {
 		return nil, errUTF8
 	}
 	if digits, ok := strings.CutPrefix(s, `\x`); ok {

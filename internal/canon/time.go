@@ -145,6 +145,12 @@ func cutFraction(s string) (micros int64, rest string, ok bool) {
 	if digits == "" {
 		return 0, s, false
 	}
+	if n, _, short := cutNumber(digits, 1, 6); short {
+		for range 6 - len(digits) {
+			n *= 10
+		}
+		return int64(n), rest, true
+	}
 	f, err := strconv.ParseFloat(s[:1+len(digits)], 64)
 	return int64(math.RoundToEven(f * microsPerSecond)), rest, err == nil
 }
@@ -360,7 +366,7 @@ func parseSpanClock(s string) (micros int64, err error) {
 	minutes, s, ok2 := cutField(s, ":")
 	seconds, s, ok3 := cutField(s, ":")
 	fraction := int64(0)
-	if strings.HasPrefix(s, ".") && ok3 {
+	if ok3 && strings.HasPrefix(s, ".") && len(s) <= len(".123456") { // PostgreSQL writes no more
 		fraction, s, ok3 = cutFraction(s)
 	}
 	if !ok || !ok2 || !ok3 || s != "" || minutes > 59 || seconds > 59 {

@@ -126,8 +126,17 @@ func ParseType(name string) (Type, error) {
 	return own, fmt.Errorf("unknown type %q: did you mean %s?", name, nearest(folded))
 }
 
-// nearest is the known name with the fewest edits to name.
+// goNames are Go's names, which are not as near to PostgreSQL's as they look.
+var goNames = map[string]Type{
+	"string": textType, "[]byte": bytea, "int16": smallint, "int32": integer, "int64": bigint, "float32": float4, "float64": float8,
+	"time.time": timestamptz, "datetime": timestamptz, "duration": interval, "time.duration": interval,
+}
+
+// nearest is the type that a Go name means, or the known name with the fewest edits to name.
 func nearest(name string) string {
+	if t, ok := goNames[name]; ok {
+		return t.String()
+	}
 	best, least := "", math.MaxInt
 	for known := range names {
 		if d := distance(name, known); d < least || d == least && known < best {
@@ -178,11 +187,11 @@ func (t Type) In(oid uint32) Type {
 }
 
 // ErrLowCardinality is why a bool or enum column should not be deterministic: its values are so few that counting equal tokens
-// gives them away.
-var ErrLowCardinality = errors.New("so few values that counting equal tokens gives them away")
+// gives them away. The option lowcardinality of a tag accepts that.
+var ErrLowCardinality = errors.New("it has so few values that counting equal tokens gives them away (lowcardinality accepts that)")
 
 // Deterministic says why a deterministic column may not have this type, or nil. An error that is [ErrLowCardinality] may be
-// overruled by whoever knows better, no other.
+// overruled by the tag, no other.
 func (t Type) Deterministic() error {
 	switch p := t.is(); {
 	case p.equal != "":

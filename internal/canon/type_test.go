@@ -28,9 +28,10 @@ func TestParseType(t *testing.T) {
 		assert.Equal(t, name, mustType(t, alias).String(), alias)
 	}
 	for name, want := range map[string]string{
-		"int64":         `unknown type "int64": did you mean int4?`,
+		"int64":         `unknown type "int64": did you mean int8?`,
+		"[]byte":        `unknown type "[]byte": did you mean bytea?`,
 		"timestampz":    `unknown type "timestampz": did you mean timestamp`,
-		"datetime":      `unknown type "datetime": did you mean date`,
+		"datetime":      `unknown type "datetime": did you mean timestamptz?`,
 		"UIID":          `unknown type "UIID": did you mean uuid?`,
 		"x.y":           `unknown type "x.y": did you mean `,
 		"numeric(10,2)": `type "numeric(10,2)": nobody would hold values to a length or precision: write numeric`,

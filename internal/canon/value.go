@@ -20,6 +20,12 @@ func (t Type) Value(plain []byte) (driver.Value, error) {
 }
 
 func (t Type) value(plain []byte) (driver.Value, error) {
+	if t.Folds() {
+		if !isText(plain) {
+			return nil, errUTF8
+		}
+		return string(plain), nil
+	}
 	switch t {
 	case bytea:
 		return append([]byte{}, plain...), nil
