@@ -188,7 +188,7 @@ func (t Type) In(oid uint32) Type {
 
 // ErrLowCardinality is why a bool or enum column should not be deterministic: its values are so few that counting equal tokens
 // gives them away. The option lowcardinality of a tag accepts that.
-var ErrLowCardinality = errors.New("it has so few values that counting equal tokens gives them away (lowcardinality accepts that)")
+var ErrLowCardinality = errors.New("it has so few values that counting equal tokens gives them away")
 
 // Deterministic says why a deterministic column may not have this type, or nil. An error that is [ErrLowCardinality] may be
 // overruled by the tag, no other.
