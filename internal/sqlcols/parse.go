@@ -296,18 +296,34 @@ func (p *parser) mayName(n int, class class) bool {
 	if t.word == "" {
 		return t.kind.IsIdent()
 	}
-	switch t.word {
-	case "nulls": // the server's lexer makes other words of these pairs
-		if next := p.peek(n + 1).word; next == "first" || next == "last" {
-			return false
-		}
-	case "format":
-		if p.peek(n+1).word == "json" {
-			return false
-		}
+	if p.pair(n) {
+		return false
 	}
 	own := t.class & classes
 	return class == reserved || own <= unreserved || own == class
+}
+
+// pair says whether the n-th token behind the current one and the next are such that the server's lexer makes another word of the first,
+// which is no name.
+func (p *parser) pair(n int) bool {
+	switch p.peek(n).word {
+	case "not":
+		switch p.peek(n + 1).word {
+		case "between", "in", "like", "ilike", "similar":
+			return true
+		}
+	case "nulls":
+		next := p.peek(n + 1).word
+		return next == "first" || next == "last"
+	case "with":
+		next := p.peek(n + 1).word
+		return next == "time" || next == "ordinality"
+	case "without":
+		return p.peek(n+1).word == "time"
+	case "format":
+		return p.peek(n+1).word == "json"
+	}
+	return false
 }
 
 // columnName reads the name of a column, table, alias or the like.

@@ -322,7 +322,7 @@ func (p *parser) keywordCall(start int, full bool) Expr {
 		c.Span = p.from(start)
 		return c
 	case "current_schema":
-		if p.peek(1).kind == sqllex.LeftParen {
+		if next := p.peek(1); next.kind == sqllex.LeftParen || next.isString() {
 			return nil
 		}
 		p.next()
@@ -619,7 +619,7 @@ func (p *parser) jsonCall(c *Call) {
 			p.jsonWrapper()
 			p.jsonQuotes()
 		}
-		p.jsonBehaviours()
+		p.jsonBehaviours(c.Keyword != "json_exists")
 	}
 }
 
@@ -657,8 +657,10 @@ func (p *parser) jsonObject(c *Call) {
 // jsonKey reads an expression and the VALUE or colon that makes it a key, and returns whether that is there.
 func (p *parser) jsonKey() bool {
 	start := p.start()
+	_, prefix := p.prefix(false)
+	simple := !prefix && !p.is("default")
 	x := p.operand(false)
-	if p.word("value") {
+	if simple && p.word("value") {
 		p.push(x)
 		return true
 	}
@@ -763,7 +765,7 @@ func (p *parser) jsonQuotes() {
 }
 
 // jsonBehaviours reads … ON EMPTY and … ON ERROR, as far as they are there; the values of DEFAULT go onto the stack.
-func (p *parser) jsonBehaviours() {
+func (p *parser) jsonBehaviours(empty bool) {
 	for {
 		switch p.tok().word {
 		case "default":
@@ -778,8 +780,10 @@ func (p *parser) jsonBehaviours() {
 			return
 		}
 		p.want("on")
-		if p.oneOf("empty", "error") == "" {
-			p.unexpected("empty or error")
+		if !empty || !p.word("empty") {
+			p.want("error")
+			return
 		}
+		empty = false
 	}
 }

@@ -367,7 +367,7 @@ func (p *parser) jsonTable(t *TableFunctionRef) {
 	p.jsonPassing()
 	p.want("columns")
 	p.jsonColumns(t)
-	p.jsonBehaviours()
+	p.jsonBehaviours(false)
 }
 
 // jsonColumns reads the columns of JSON_TABLE.
@@ -402,7 +402,7 @@ func (p *parser) jsonColumns(t *TableFunctionRef) {
 			p.jsonWrapper()
 			p.jsonQuotes()
 		}
-		p.jsonBehaviours()
+		p.jsonBehaviours(!exists)
 	}
 	p.expect(sqllex.RightParen)
 	p.leave()

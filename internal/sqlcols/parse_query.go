@@ -229,7 +229,7 @@ func (p *parser) sel() *Select {
 		s.Items = p.items()
 	} else {
 		p.word("all")
-		if !p.endsItems() {
+		if !p.endsItems(0) {
 			s.Items = p.items()
 		}
 	}
@@ -268,20 +268,26 @@ func (p *parser) sel() *Select {
 	return s
 }
 
-// endsItems says whether a list of outputs would be empty.
-func (p *parser) endsItems() bool {
-	switch t := p.tok(); t.kind {
+// endsItems says whether the n-th token behind the current one ends a list of outputs.
+func (p *parser) endsItems(n int) bool {
+	t := p.peek(n)
+	switch t.kind {
 	case sqllex.EOF, sqllex.RightParen, sqllex.Semicolon:
 		return true
-	default:
+	case sqllex.Ident:
 		switch t.word {
 		case "from", "into", "where", "group", "having", "window", "union", "except", "intersect", "order", "limit", "offset", "fetch",
 			"for", "on", "returning":
 			return true
+		case "format": // of JSON_ARRAY (SELECT … FORMAT JSON)
+			return p.pair(n)
 		}
 	}
 	return false
 }
+
+// endsItem says the same of one output.
+func (p *parser) endsItem(n int) bool { return p.peek(n).kind == sqllex.Comma || p.endsItems(n) }
 
 // into reads the name behind INTO.
 func (p *parser) into() {
@@ -424,8 +430,12 @@ func (p *parser) limits(q *Query) bool {
 			p.only(at, !offset && q.Offset == nil, "OFFSET")
 			p.next()
 			offset = true
-			q.Offset = p.expr()
-			p.oneOf("row", "rows")
+			before := p.at
+			if q.Offset = p.expr(); p.is("row") || p.is("rows") { // then it may be no more than a count
+				p.at = before
+				q.Offset = p.count()
+				p.rows()
+			}
 		default:
 			return limited || offset
 		}
@@ -446,27 +456,34 @@ func (p *parser) fetch() (count Expr) {
 	}
 	next := p.peek(1).word
 	if !(p.is("row") || p.is("rows")) || next != "only" && next != "with" {
-		start := p.start()
-		switch {
-		case p.symbol("+"), p.symbol("-"):
-			op := p.operator()
-			if kind := p.tok().kind; kind != sqllex.Integer && kind != sqllex.Decimal {
-				p.unexpected("number")
-			}
-			u := &Unary{Op: op, X: p.literal(Number)}
-			u.Span = p.from(start)
-			count = u
-		default:
-			count = p.primary(false)
-		}
+		count = p.count()
 	}
-	if p.oneOf("row", "rows") == "" {
-		p.unexpected("rows")
-	}
+	p.rows()
 	if !p.word("only") {
 		p.want("with", "ties")
 	}
 	return count
+}
+
+// count reads a number of rows before ROWS: an operand or a number with its sign.
+func (p *parser) count() Expr {
+	if !p.symbol("+") && !p.symbol("-") {
+		return p.primary(false)
+	}
+	start := p.start()
+	u := &Unary{Op: p.operator()}
+	if kind := p.tok().kind; kind != sqllex.Integer && kind != sqllex.Decimal {
+		p.unexpected("number")
+	}
+	u.X = p.literal(Number)
+	u.Span = p.from(start)
+	return u
+}
+
+func (p *parser) rows() {
+	if p.oneOf("row", "rows") == "" {
+		p.unexpected("rows")
+	}
 }
 
 // locks reads FOR UPDATE and its kin, as many as there are, and FOR READ ONLY.
