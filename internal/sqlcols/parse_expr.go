@@ -85,7 +85,7 @@ func (p *parser) infix(restricted bool) (prec precedence, label bool) {
 		return lowest, false
 	}
 	next := p.peek(1)
-	switch t.word {
+	switch t.word() {
 	case "":
 		return lowest, false
 	case "is":
@@ -96,7 +96,7 @@ func (p *parser) infix(restricted bool) (prec precedence, label bool) {
 	if restricted {
 		return lowest, false
 	}
-	switch t.word {
+	switch t.word() {
 	case "or":
 		return precOr, p.endsItem(1)
 	case "and":
@@ -106,7 +106,7 @@ func (p *parser) infix(restricted bool) (prec precedence, label bool) {
 	case "between", "in", "like", "ilike":
 		return precIn, p.endsItem(1)
 	case "similar":
-		return precIn, next.word != "to"
+		return precIn, next.word() != "to"
 	case "not":
 		if p.pair(0) {
 			return precIn, false
@@ -114,7 +114,7 @@ func (p *parser) infix(restricted bool) (prec precedence, label bool) {
 	case "collate":
 		return precCollate, p.endsItem(1)
 	case "at":
-		return precAt, next.word != "time" && next.word != "local"
+		return precAt, next.word() != "time" && next.word() != "local"
 	}
 	return lowest, false
 }
@@ -180,7 +180,7 @@ func (p *parser) operatorBehind(start int, x Expr, prec precedence, restricted b
 	default:
 		op := p.anyOperator()
 		if !restricted {
-			switch p.tok().word {
+			switch p.tok().word() {
 			case "any", "some", "all":
 				x = p.anyBehind(start, x, op)
 				p.grow()
@@ -198,7 +198,7 @@ func (p *parser) operatorBehind(start int, x Expr, prec precedence, restricted b
 
 // logic reads AND or OR; a chain of them is one node.
 func (p *parser) logic(start int, x Expr, prec precedence) Expr {
-	op := p.tok().word
+	op := p.tok().word()
 	p.next()
 	right := p.exprAbove(prec, false)
 	if l, ok := x.(*Logic); ok && l.Op == op {
@@ -226,7 +226,7 @@ func (p *parser) isBehind(start int, x Expr, restricted bool) Expr {
 		d.Span = p.from(start)
 		return d
 	}
-	what := p.tok().word
+	what := p.tok().word()
 	switch {
 	case p.word("document"):
 	case restricted:
@@ -255,7 +255,7 @@ func (p *parser) uniqueKeys() {
 func (p *parser) matchBehind(start int, x Expr) Expr {
 	at := p.start()
 	not := p.word("not")
-	switch word := p.tok().word; word {
+	switch word := p.tok().word(); word {
 	case "between":
 		p.next()
 		b := &Between{X: x, Not: not}
@@ -277,7 +277,7 @@ func (p *parser) matchBehind(start int, x Expr) Expr {
 	case "like", "ilike":
 		p.next()
 		op := Operator{p.from(at), likeSymbol(word, not), nil, word}
-		switch p.tok().word {
+		switch p.tok().word() {
 		case "any", "some", "all":
 			return p.anyBehind(start, x, op)
 		}
@@ -384,9 +384,9 @@ func (p *parser) prefix(restricted bool) (precedence, bool) {
 		case precOperator:
 			return prec, true
 		}
-	case t.word == "not":
+	case t.word() == "not":
 		return precNot, !restricted
-	case t.word == "operator":
+	case t.word() == "operator":
 		return precOperator, p.peek(1).kind == sqllex.LeftParen
 	}
 	return lowest, false
@@ -470,7 +470,7 @@ func (p *parser) primary(restricted bool) Expr {
 		query, list := p.paren()
 		return p.behindParen(start, query, list)
 	case sqllex.Ident:
-		if t.word != "" {
+		if t.word() != "" {
 			if x := p.keywordPrimary(start); x != nil {
 				return x
 			}
@@ -643,7 +643,7 @@ func (p *parser) functionName() []Name {
 		class = columnName
 	}
 	if !p.mayName(0, class) {
-		p.unexpected("function")
+		p.unexpected("name")
 	}
 	return p.dotted(p.ident())
 }

@@ -4,7 +4,7 @@ import "github.com/pganon/pganon/internal/sqllex"
 
 // startsQuery says whether the n-th token behind the current one starts a query. VALUES alone may be a column.
 func (p *parser) startsQuery(n int) bool {
-	switch p.peek(n).word {
+	switch p.peek(n).word() {
 	case "select", "table", "with":
 		return true
 	case "values":
@@ -78,7 +78,7 @@ func (p *parser) queryRest(start int, q *Query, with *With) *Query {
 // setOperations reads UNION, EXCEPT (weaker) and INTERSECT (stronger) that bind stronger than min.
 func (p *parser) setOperations(start int, left *Query, min int) *Query {
 	for {
-		op, strength := p.tok().word, 1
+		op, strength := p.tok().word(), 1
 		switch op {
 		case "union", "except":
 		case "intersect":
@@ -132,7 +132,7 @@ func (p *parser) queryOperand() *Query {
 
 // continuesQuery says whether the current token can go on with a query whose first operand has been read.
 func (p *parser) continuesQuery() bool {
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "union", "except", "intersect", "order", "limit", "offset", "fetch", "for":
 		return true
 	}
@@ -144,7 +144,7 @@ func (p *parser) with() *With {
 	start := p.start()
 	p.want("with")
 	w := &With{}
-	w.Recursive = p.is("recursive") && p.peek(1).word != "as" && p.peek(1).kind != sqllex.LeftParen
+	w.Recursive = p.is("recursive") && p.peek(1).word() != "as" && p.peek(1).kind != sqllex.LeftParen
 	if w.Recursive {
 		p.next()
 	}
@@ -275,7 +275,7 @@ func (p *parser) endsItems(n int) bool {
 	case sqllex.EOF, sqllex.RightParen, sqllex.Semicolon:
 		return true
 	case sqllex.Ident:
-		switch t.word {
+		switch t.word() {
 		case "from", "into", "where", "group", "having", "window", "union", "except", "intersect", "order", "limit", "offset", "fetch",
 			"for", "on", "returning":
 			return true
@@ -291,16 +291,16 @@ func (p *parser) endsItem(n int) bool { return p.peek(n).kind == sqllex.Comma ||
 
 // into reads the name behind INTO.
 func (p *parser) into() {
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "local", "global":
-		if next := p.peek(1).word; next == "temp" || next == "temporary" {
+		if next := p.peek(1).word(); next == "temp" || next == "temporary" {
 			p.next()
 		}
 	}
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "temp", "temporary", "unlogged":
 		// A name of its own, unless one follows.
-		if next := p.peek(1); next.word == "table" || p.mayName(1, columnName) {
+		if next := p.peek(1); next.word() == "table" || p.mayName(1, columnName) {
 			p.next()
 		}
 	}
@@ -336,7 +336,7 @@ func (p *parser) items() []Item {
 func (p *parser) groupList() {
 	for more := true; more; more = p.accept(sqllex.Comma) {
 		next := p.peek(1).kind
-		switch word := p.tok().word; {
+		switch word := p.tok().word(); {
 		case p.tok().kind == sqllex.LeftParen && next == sqllex.RightParen:
 			p.next()
 			p.next()
@@ -345,7 +345,7 @@ func (p *parser) groupList() {
 			p.next()
 			p.exprList()
 			p.expect(sqllex.RightParen)
-		case word == "grouping" && p.peek(1).word == "sets":
+		case word == "grouping" && p.peek(1).word() == "sets":
 			p.next()
 			p.next()
 			p.expect(sqllex.LeftParen)
@@ -413,7 +413,7 @@ func (p *parser) limits(q *Query) bool {
 	limited, offset := false, false
 	for {
 		at := p.start()
-		switch p.tok().word {
+		switch p.tok().word() {
 		case "limit":
 			p.only(at, !limited && q.Limit == nil, "LIMIT")
 			p.next()
@@ -454,7 +454,7 @@ func (p *parser) fetch() (count Expr) {
 	if p.oneOf("first", "next") == "" {
 		p.unexpected("first or next")
 	}
-	next := p.peek(1).word
+	next := p.peek(1).word()
 	if !(p.is("row") || p.is("rows")) || next != "only" && next != "with" {
 		count = p.count()
 	}
@@ -520,7 +520,7 @@ func (p *parser) window() *Window {
 	p.enter()
 	w := &Window{}
 	if p.mayName(0, columnName) {
-		switch p.tok().word {
+		switch p.tok().word() {
 		case "partition", "range", "rows", "groups":
 		default:
 			name := p.columnName()

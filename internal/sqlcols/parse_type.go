@@ -35,12 +35,12 @@ func (p *parser) typ() Type {
 // grammarType says whether the current token starts a type that the grammar has words of its own for, rather than a name. Most of these words
 // can name a column too: a type they are only with what follows.
 func (p *parser) grammarType() bool {
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "int", "integer", "smallint", "bigint", "real", "float", "decimal", "dec", "numeric", "boolean", "bit", "character", "char",
 		"varchar", "national", "nchar", "timestamp", "time", "interval", "json":
 		return true
 	case "double":
-		return p.peek(1).word == "precision"
+		return p.peek(1).word() == "precision"
 	}
 	return false
 }
@@ -111,7 +111,7 @@ func (p *parser) integer() (*Literal, int) {
 // grammarTypeName reads a type that grammarType has found. Before a string, fields of an interval come later.
 func (p *parser) grammarTypeName(fields bool) Type {
 	start := p.start()
-	word := p.tok().word
+	word := p.tok().word()
 	p.next()
 	var t Type
 	var name string
@@ -186,19 +186,19 @@ func (p *parser) grammarTypeName(fields bool) Type {
 
 // intervalFields reads YEAR TO MONTH and the like, if it is there.
 func (p *parser) intervalFields() {
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "year":
 		p.next()
 		p.words("to", "month")
 	case "month":
 		p.next()
 	case "day", "hour", "minute":
-		from := p.tok().word
+		from := p.tok().word()
 		p.next()
 		if !p.word("to") {
 			return
 		}
-		switch word := p.tok().word; {
+		switch word := p.tok().word(); {
 		case word == "hour" && from == "day", word == "minute" && from != "minute":
 			p.next()
 		case word == "second":
