@@ -1,14 +1,19 @@
 # The race detector needs cgo; without a C compiler the tests run without it.
 RACE := $(if $(and $(filter 1,$(shell go env CGO_ENABLED)),$(shell command -v $$(go env CC))),-race)
-MODULES := . bench/fernet hooks/gormtest tools
+MODULES := . bench/fernet hooks/gormtest internal/sqlcols/judge tools
 
-.PHONY: test lint bench fuzz
+.PHONY: test judge lint bench fuzz
 
 # Finds or starts a PostgreSQL by itself; see package pganontest.
 test:
 	go test $(RACE) -timeout 20m ./...
 	cd bench/fernet && go test ./...
 	cd hooks/gormtest && go test ./...
+
+# The SQL parser against PostgreSQL's own; needs a C compiler and Debian's package of PostgreSQL's source.
+judge:
+	internal/sqlcols/judge/corpus.sh
+	cd internal/sqlcols/judge && go vet ./... && go test -timeout 20m ./...
 
 lint:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

@@ -64,33 +64,33 @@ array as char character create day except fetch filter for from grant group havi
 month notnull offset on order over overlaps precision returning second to union varying where window with within without year`
 )
 
-// A keyword is a word of the lists above.
+// keyword is one of them.
 type keyword struct {
 	word  string
 	class class
 }
 
-const longestKeyword = len("current_timestamp")
-
-var keywords = func() map[string]keyword {
-	words := make(map[string]keyword, 512)
-	for class, list := range map[class]string{
-		unreserved: unreservedWords, columnName: columnNameWords, typeName: typeNameWords, reserved: reservedWords,
-	} {
-		for word := range strings.FieldsSeq(list) {
-			words[word] = keyword{word, class}
+// keywords are all of them; the first is none. keywordIndex says where each stands.
+var keywords, keywordIndex = func() ([]keyword, map[string]uint16) {
+	list, index := make([]keyword, 1, 512), make(map[string]uint16, 512)
+	for i, words := range [...]string{unreservedWords, columnNameWords, typeNameWords, reservedWords} {
+		for word := range strings.FieldsSeq(words) {
+			index[word] = uint16(len(list))
+			list = append(list, keyword{word, unreserved + class(i)})
 		}
 	}
 	for word := range strings.FieldsSeq(needAsWords) {
-		words[word] = keyword{word, words[word].class | needsAs}
+		list[index[word]].class |= needsAs
 	}
-	return words
+	return list, index
 }()
 
-// lookup returns the keyword that an unquoted identifier is; the zero value for none.
-func lookup(ident string) keyword {
+const longestKeyword = len("current_timestamp")
+
+// lookup returns the place of the keyword that an unquoted identifier is, 0 where it is none.
+func lookup(ident string) uint16 {
 	if len(ident) > longestKeyword {
-		return keyword{}
+		return 0
 	}
 	var folded [longestKeyword]byte
 	for i := range len(ident) {
@@ -100,5 +100,5 @@ func lookup(ident string) keyword {
 		}
 		folded[i] = c
 	}
-	return keywords[string(folded[:len(ident)])]
+	return keywordIndex[string(folded[:len(ident)])]
 }

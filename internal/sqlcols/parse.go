@@ -2,6 +2,7 @@ package sqlcols
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/pganon/pganon/internal/sqllex"
@@ -17,12 +18,13 @@ func Parse(text string) (statements []Statement, err error) {
 	if len(text) > MaxText {
 		return nil, &Error{Position: MaxText, Reason: "text too long", Syntax: true}
 	}
-	buffer := buffers.Get().(*[]token)
-	p := parser{text: text, lexer: sqllex.New(text), tokens: (*buffer)[:0]}
+	r := rooms.Get().(*room)
+	p := parser{text: text, lexer: sqllex.New(text), tokens: r.tokens[:0], stack: r.stack[:0]}
 	defer func() {
-		if cap(p.tokens) <= largeBuffer {
-			*buffer = p.tokens
-			buffers.Put(buffer)
+		if cap(p.tokens) <= largeRoom {
+			clear(p.stack)
+			r.tokens, r.stack = p.tokens, p.stack
+			rooms.Put(r)
 		}
 		switch failure := recover().(type) {
 		case nil:
@@ -51,16 +53,24 @@ func Parse(text string) (statements []Statement, err error) {
 // token is a sqllex.Token with what the parser asks of it again and again.
 type token struct {
 	start, end int32
-	word       string // the keyword, "" for all else
 	param      int32
+	keyword    uint16 // index into keywords, 0 for all else
 	kind       sqllex.Kind
 	class      class
 }
 
-// Tokens are wanted only while a text is read.
-const largeBuffer = 1 << 14
+// word returns the keyword that a token is, "" where it is none.
+func (t *token) word() string { return keywords[t.keyword].word }
 
-var buffers = sync.Pool{New: func() any { return &[]token{} }}
+// room is what is wanted only while a text is read, kept for the next.
+type room struct {
+	tokens []token
+	stack  []Expr
+}
+
+const largeRoom = 1 << 16
+
+var rooms = sync.Pool{New: func() any { return &room{} }}
 
 // parser reads one text. Its methods read what their names say from the current token on, and panic with an *Error where it is not there:
 // nothing but Parse is called from outside, and there the panic ends.
@@ -120,6 +130,7 @@ func (a *arena[T]) copy(list []T) []T {
 
 // scan cuts the text into tokens.
 func (p *parser) scan() error {
+	p.tokens = slices.Grow(p.tokens, min(largeRoom, len(p.text)/4+8))
 	for {
 		t := p.lexer.Next()
 		next := token{start: int32(t.Start), end: int32(t.End), param: t.Param, kind: t.Kind}
@@ -131,8 +142,9 @@ func (p *parser) scan() error {
 			}
 			return &Error{Position: t.Start, Reason: "illegal token", Syntax: true}
 		case sqllex.Ident:
-			k := lookup(p.text[t.Start:t.End])
-			next.word, next.class = k.word, k.class
+			next.keyword = lookup(p.text[t.Start:t.End])
+			next.class = keywords[next.keyword].class
+
 		}
 		p.tokens = append(p.tokens, next)
 		if t.Kind == sqllex.EOF {
@@ -178,11 +190,11 @@ func (p *parser) expect(kind sqllex.Kind) {
 }
 
 // is says whether the current token is the keyword.
-func (p *parser) is(word string) bool { return p.tok().word == word }
+func (p *parser) is(word string) bool { return p.tok().word() == word }
 
 // word goes over the keyword if it is the current token.
 func (p *parser) word(word string) bool {
-	if p.tok().word != word {
+	if p.tok().word() != word {
 		return false
 	}
 	p.next()
@@ -192,7 +204,7 @@ func (p *parser) word(word string) bool {
 // words goes over the keywords if they are the current token and those behind it.
 func (p *parser) words(words ...string) bool {
 	for i, word := range words {
-		if p.peek(i).word != word {
+		if p.peek(i).word() != word {
 			return false
 		}
 	}
@@ -243,7 +255,7 @@ func (p *parser) fail(position int, reason string) {
 // unexpected fails at the current token.
 func (p *parser) unexpected(wanted string) {
 	t := p.tok()
-	found := t.word
+	found := t.word()
 	if found == "" {
 		found = t.kind.String()
 	}
@@ -269,8 +281,8 @@ func (p *parser) grow() {
 // ident returns the current token as a name and goes over it.
 func (p *parser) ident() Name {
 	t := p.tok()
-	name := Name{Span{int(t.start), int(t.end)}, t.word}
-	if t.word == "" {
+	name := Name{Span{int(t.start), int(t.end)}, t.word()}
+	if t.word() == "" {
 		text, err := p.lexer.Ident(sqllex.Token{Start: int(t.start), End: int(t.end), Kind: t.kind})
 		if err != nil {
 			p.fail(int(t.start), lexical(err))
@@ -293,21 +305,37 @@ func lexical(err error) string {
 // typeName for one of functions and types, reserved for one behind AS.
 func (p *parser) mayName(n int, class class) bool {
 	t := p.peek(n)
-	if t.word == "" {
+	if t.word() == "" {
 		return t.kind.IsIdent()
 	}
-	switch t.word {
-	case "nulls": // the server's lexer makes other words of these pairs
-		if next := p.peek(n + 1).word; next == "first" || next == "last" {
-			return false
-		}
-	case "format":
-		if p.peek(n+1).word == "json" {
-			return false
-		}
+	if p.pair(n) {
+		return false
 	}
 	own := t.class & classes
 	return class == reserved || own <= unreserved || own == class
+}
+
+// pair says whether the n-th token behind the current one and the next are such that the server's lexer makes another word of the first,
+// which is no name.
+func (p *parser) pair(n int) bool {
+	switch p.peek(n).word() {
+	case "not":
+		switch p.peek(n + 1).word() {
+		case "between", "in", "like", "ilike", "similar":
+			return true
+		}
+	case "nulls":
+		next := p.peek(n + 1).word()
+		return next == "first" || next == "last"
+	case "with":
+		next := p.peek(n + 1).word()
+		return next == "time" || next == "ordinality"
+	case "without":
+		return p.peek(n+1).word() == "time"
+	case "format":
+		return p.peek(n+1).word() == "json"
+	}
+	return false
 }
 
 // columnName reads the name of a column, table, alias or the like.
@@ -418,7 +446,7 @@ func (p *parser) literal(kind LiteralKind) *Literal {
 // statement reads one command.
 func (p *parser) statement() Statement {
 	start := p.start()
-	switch t := p.tok(); t.word {
+	switch t := p.tok(); t.word() {
 	case "explain":
 		return p.explain()
 	case "declare":
@@ -442,7 +470,7 @@ func (p *parser) preparable() Statement {
 	if p.is("with") {
 		with = p.with()
 	}
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "insert":
 		return p.insert(start, with)
 	case "update":
@@ -480,7 +508,7 @@ func (p *parser) explain() *Explain {
 		p.expect(sqllex.RightParen)
 	}
 	e := &Explain{}
-	switch t := p.tok(); t.word {
+	switch t := p.tok(); t.word() {
 	case "declare":
 		e.Statement = p.declare()
 	default:
@@ -510,7 +538,7 @@ func (p *parser) option() {
 			p.unexpected("number")
 		}
 		p.next()
-	case t.word == "true", t.word == "false", t.word == "on", p.mayName(0, columnName), p.mayName(0, typeName):
+	case t.word() == "true", t.word() == "false", t.word() == "on", p.mayName(0, columnName), p.mayName(0, typeName):
 		p.next()
 	}
 }
@@ -562,8 +590,11 @@ func (p *parser) insert(start int, with *With) *Insert {
 func (p *parser) insertColumns() []Target {
 	p.expect(sqllex.LeftParen)
 	n := 1
-	for i := 0; p.peek(i).kind != sqllex.RightParen && p.peek(i).kind != sqllex.EOF; i++ {
-		if p.peek(i).kind == sqllex.Comma {
+	for _, t := range p.tokens[p.at:] {
+		if t.kind == sqllex.RightParen {
+			break
+		}
+		if t.kind == sqllex.Comma {
 			n++
 		}
 	}

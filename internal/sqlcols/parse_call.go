@@ -77,7 +77,7 @@ func (p *parser) typedString(start int, c *Call) Expr {
 
 // callBehind reads what may follow a call's arguments: WITHIN GROUP, FILTER, IGNORE NULLS, OVER.
 func (p *parser) callBehind(c *Call, ordered bool) {
-	if ordered && p.is("within") && p.peek(1).word == "group" {
+	if ordered && p.is("within") && p.peek(1).word() == "group" {
 		at := p.start()
 		p.want("within", "group")
 		if c.OrderBy != nil || c.Distinct || c.Variadic {
@@ -99,7 +99,7 @@ func (p *parser) callBehind(c *Call, ordered bool) {
 		p.leave()
 		p.expect(sqllex.RightParen)
 	}
-	if t := p.tok(); t.kind == sqllex.Ident && p.peek(1).word == "nulls" { // from PostgreSQL 19
+	if t := p.tok(); t.kind == sqllex.Ident && p.peek(1).word() == "nulls" { // from PostgreSQL 19
 		if word := p.text[t.start:t.end]; asciiEqual(word, "ignore") || asciiEqual(word, "respect") {
 			p.next()
 			p.next()
@@ -144,7 +144,7 @@ func (p *parser) windowless() Expr {
 
 // keywordPrimary reads an operand that starts with a keyword other than as a name; it returns nil where it is one.
 func (p *parser) keywordPrimary(start int) Expr {
-	word := p.tok().word
+	word := p.tok().word()
 	switch word {
 	case "null":
 		return p.literal(Null)
@@ -216,17 +216,17 @@ func (p *parser) constantType() bool {
 	if next.isString() {
 		return true
 	}
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "double":
 		return true
 	case "national":
-		return next.word == "character" || next.word == "char"
+		return next.word() == "character" || next.word() == "char"
 	case "character", "char", "nchar", "bit":
-		return next.word == "varying" || next.kind == sqllex.LeftParen
+		return next.word() == "varying" || next.kind == sqllex.LeftParen
 	case "varchar", "float", "decimal", "dec", "numeric", "interval":
 		return next.kind == sqllex.LeftParen
 	case "time", "timestamp":
-		return next.kind == sqllex.LeftParen || (next.word == "with" || next.word == "without") && p.peek(2).word == "time"
+		return next.kind == sqllex.LeftParen || (next.word() == "with" || next.word() == "without") && p.peek(2).word() == "time"
 	}
 	return false
 }
@@ -315,14 +315,14 @@ func toArgs(list []Expr) []Arg {
 // keywordCall reads what the grammar has words of its own for, as COALESCE, and looks like a call; it returns nil where nothing of the kind
 // starts here. full as in call.
 func (p *parser) keywordCall(start int, full bool) Expr {
-	c := &Call{Keyword: p.tok().word}
+	c := &Call{Keyword: p.tok().word()}
 	switch c.Keyword {
 	case "current_date", "current_role", "current_user", "session_user", "system_user", "user", "current_catalog":
 		p.next()
 		c.Span = p.from(start)
 		return c
 	case "current_schema":
-		if p.peek(1).kind == sqllex.LeftParen {
+		if next := p.peek(1); next.kind == sqllex.LeftParen || next.isString() {
 			return nil
 		}
 		p.next()
@@ -334,7 +334,7 @@ func (p *parser) keywordCall(start int, full bool) Expr {
 		c.Span = p.from(start)
 		return c
 	case "collation":
-		if p.peek(1).word != "for" {
+		if p.peek(1).word() != "for" {
 			return nil
 		}
 		c.Keyword = "collation for"
@@ -460,7 +460,7 @@ func (p *parser) wordyCall(c *Call) {
 		switch t := p.tok(); {
 		case t.isString():
 			p.wantString()
-		case t.kind.IsIdent() && t.word == "":
+		case t.kind.IsIdent() && t.word() == "":
 			p.ident()
 		case p.oneOf("year", "month", "day", "hour", "minute", "second") != "":
 		default:
@@ -619,7 +619,7 @@ func (p *parser) jsonCall(c *Call) {
 			p.jsonWrapper()
 			p.jsonQuotes()
 		}
-		p.jsonBehaviours()
+		p.jsonBehaviours(c.Keyword != "json_exists")
 	}
 }
 
@@ -657,8 +657,10 @@ func (p *parser) jsonObject(c *Call) {
 // jsonKey reads an expression and the VALUE or colon that makes it a key, and returns whether that is there.
 func (p *parser) jsonKey() bool {
 	start := p.start()
+	_, prefix := p.prefix(false)
+	simple := !prefix && !p.is("default")
 	x := p.operand(false)
-	if p.word("value") {
+	if simple && p.word("value") {
 		p.push(x)
 		return true
 	}
@@ -763,9 +765,9 @@ func (p *parser) jsonQuotes() {
 }
 
 // jsonBehaviours reads … ON EMPTY and … ON ERROR, as far as they are there; the values of DEFAULT go onto the stack.
-func (p *parser) jsonBehaviours() {
+func (p *parser) jsonBehaviours(empty bool) {
 	for {
-		switch p.tok().word {
+		switch p.tok().word() {
 		case "default":
 			p.next()
 			p.push(p.expr())
@@ -778,8 +780,10 @@ func (p *parser) jsonBehaviours() {
 			return
 		}
 		p.want("on")
-		if p.oneOf("empty", "error") == "" {
-			p.unexpected("empty or error")
+		if !empty || !p.word("empty") {
+			p.want("error")
+			return
 		}
+		empty = false
 	}
 }

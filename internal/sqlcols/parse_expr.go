@@ -71,58 +71,52 @@ func (p *parser) pop(base int) []Expr {
 	return list
 }
 
-// infix returns the precedence of the current token as an operator behind an operand, lowest where it is none.
-func (p *parser) infix(restricted bool) precedence {
+// infix returns the precedence of the current token as an operator behind an operand, lowest where it is none. label is true where it is
+// a word that is an operator only with what would follow: as the last of an output it is its label.
+func (p *parser) infix(restricted bool) (prec precedence, label bool) {
 	t := p.tok()
 	switch t.kind {
 	case sqllex.Operator:
-		return symbolPrecedence(p.text[t.start:t.end])
+		return symbolPrecedence(p.text[t.start:t.end]), false
 	case sqllex.TypeCast:
-		return precCast
+		return precCast, false
 	case sqllex.Ident:
 	default:
-		return lowest
+		return lowest, false
 	}
-	switch t.word {
+	next := p.peek(1)
+	switch t.word() {
 	case "":
-		return lowest
+		return lowest, false
 	case "is":
-		return precIs
+		return precIs, p.endsItem(1)
 	case "operator":
-		if p.peek(1).kind == sqllex.LeftParen {
-			return precOperator
-		}
-		return lowest
+		return precOperator, next.kind != sqllex.LeftParen
 	}
 	if restricted {
-		return lowest
+		return lowest, false
 	}
-	switch t.word {
+	switch t.word() {
 	case "or":
-		return precOr
+		return precOr, p.endsItem(1)
 	case "and":
-		return precAnd
+		return precAnd, p.endsItem(1)
 	case "isnull", "notnull":
-		return precIs
+		return precIs, false
 	case "between", "in", "like", "ilike":
-		return precIn
+		return precIn, p.endsItem(1)
 	case "similar":
-		if p.peek(1).word == "to" {
-			return precIn
-		}
+		return precIn, next.word() != "to"
 	case "not":
-		switch p.peek(1).word {
-		case "between", "in", "like", "ilike", "similar":
-			return precIn
+		if p.pair(0) {
+			return precIn, false
 		}
 	case "collate":
-		return precCollate
+		return precCollate, p.endsItem(1)
 	case "at":
-		if next := p.peek(1).word; next == "time" || next == "local" {
-			return precAt
-		}
+		return precAt, next.word() != "time" && next.word() != "local"
 	}
-	return lowest
+	return lowest, false
 }
 
 func symbolPrecedence(symbol string) precedence {
@@ -142,7 +136,10 @@ func symbolPrecedence(symbol string) precedence {
 // operators reads the operators behind an operand that bind stronger than min.
 func (p *parser) operators(start int, x Expr, min precedence, restricted bool) Expr {
 	for {
-		prec := p.infix(restricted)
+		prec, label := p.infix(restricted)
+		if label && min == lowest {
+			return x
+		}
 		if prec <= min {
 			if prec == min && prec.nonassociative() {
 				p.fail(p.start(), "parentheses expected between operators of the same precedence")
@@ -183,7 +180,7 @@ func (p *parser) operatorBehind(start int, x Expr, prec precedence, restricted b
 	default:
 		op := p.anyOperator()
 		if !restricted {
-			switch p.tok().word {
+			switch p.tok().word() {
 			case "any", "some", "all":
 				x = p.anyBehind(start, x, op)
 				p.grow()
@@ -201,7 +198,7 @@ func (p *parser) operatorBehind(start int, x Expr, prec precedence, restricted b
 
 // logic reads AND or OR; a chain of them is one node.
 func (p *parser) logic(start int, x Expr, prec precedence) Expr {
-	op := p.tok().word
+	op := p.tok().word()
 	p.next()
 	right := p.exprAbove(prec, false)
 	if l, ok := x.(*Logic); ok && l.Op == op {
@@ -229,7 +226,7 @@ func (p *parser) isBehind(start int, x Expr, restricted bool) Expr {
 		d.Span = p.from(start)
 		return d
 	}
-	what := p.tok().word
+	what := p.tok().word()
 	switch {
 	case p.word("document"):
 	case restricted:
@@ -258,7 +255,7 @@ func (p *parser) uniqueKeys() {
 func (p *parser) matchBehind(start int, x Expr) Expr {
 	at := p.start()
 	not := p.word("not")
-	switch word := p.tok().word; word {
+	switch word := p.tok().word(); word {
 	case "between":
 		p.next()
 		b := &Between{X: x, Not: not}
@@ -280,7 +277,7 @@ func (p *parser) matchBehind(start int, x Expr) Expr {
 	case "like", "ilike":
 		p.next()
 		op := Operator{p.from(at), likeSymbol(word, not), nil, word}
-		switch p.tok().word {
+		switch p.tok().word() {
 		case "any", "some", "all":
 			return p.anyBehind(start, x, op)
 		}
@@ -377,44 +374,41 @@ func (p *parser) anyOperator() Operator {
 	return op
 }
 
+// prefix says whether the current token is an operator before its operand, and returns its precedence.
+func (p *parser) prefix(restricted bool) (precedence, bool) {
+	switch t := p.tok(); {
+	case t.kind == sqllex.Operator:
+		switch prec := symbolPrecedence(p.text[t.start:t.end]); prec {
+		case precAdd:
+			return precSign, true
+		case precOperator:
+			return prec, true
+		}
+	case t.word() == "not":
+		return precNot, !restricted
+	case t.word() == "operator":
+		return precOperator, p.peek(1).kind == sqllex.LeftParen
+	}
+	return lowest, false
+}
+
 // operand reads an expression up to its first operator behind an operand.
 func (p *parser) operand(restricted bool) Expr {
-	t := p.tok()
-	start := int(t.start)
-	switch t.kind {
-	case sqllex.Operator:
-		prec := symbolPrecedence(p.text[t.start:t.end])
-		switch prec {
-		case precAdd:
-			prec = precSign
-		case precOperator:
-		default:
-			p.unexpected("expression")
-		}
+	start := p.start()
+	prec, prefix := p.prefix(restricted)
+	switch {
+	case prefix && prec == precNot:
+		p.next()
+		p.enter()
+		x := p.exprAbove(precNot, false)
+		p.leave()
+		p.grow()
+		return &Logic{p.from(start), "not", p.lists.copy([]Expr{x})}
+	case prefix:
 		return p.unary(start, prec, restricted)
-	case sqllex.Ident:
-		switch t.word {
-		case "not":
-			if restricted {
-				break
-			}
-			p.next()
-			p.enter()
-			x := p.exprAbove(precNot, false)
-			p.leave()
-			p.grow()
-			return &Logic{p.from(start), "not", p.lists.copy([]Expr{x})}
-		case "operator":
-			if p.peek(1).kind == sqllex.LeftParen {
-				return p.unary(start, precOperator, restricted)
-			}
-		case "default":
-			if restricted {
-				break
-			}
-			p.next()
-			return &Default{p.from(start)}
-		}
+	case p.is("default") && !restricted:
+		p.next()
+		return &Default{p.from(start)}
 	}
 	x := p.primary(restricted)
 	if row, ok := x.(*Row); ok && !restricted && p.is("overlaps") {
@@ -467,14 +461,16 @@ func (p *parser) primary(restricted bool) Expr {
 		return p.literal(Bits)
 	case sqllex.NationalString:
 		name := Name{Span{start, start + 1}, "bpchar"}
-		c := &Cast{X: p.literal(String), Type: Type{Span: name.Span, Names: []Name{name}}}
+		l := p.literal(String)
+		l.Start++
+		c := &Cast{X: l, Type: Type{Span: name.Span, Names: []Name{name}}}
 		c.Span = p.from(start)
 		return c
 	case sqllex.LeftParen:
 		query, list := p.paren()
 		return p.behindParen(start, query, list)
 	case sqllex.Ident:
-		if t.word != "" {
+		if t.word() != "" {
 			if x := p.keywordPrimary(start); x != nil {
 				return x
 			}
@@ -642,8 +638,12 @@ func (p *parser) namePrimary(start int, window bool) Expr {
 
 // functionName reads the name of a function.
 func (p *parser) functionName() []Name {
-	if !p.mayName(0, typeName) && !(p.mayName(0, columnName) && p.peek(1).kind == sqllex.Dot) {
-		p.unexpected("function")
+	class := typeName
+	if p.peek(1).kind == sqllex.Dot {
+		class = columnName
+	}
+	if !p.mayName(0, class) {
+		p.unexpected("name")
 	}
 	return p.dotted(p.ident())
 }

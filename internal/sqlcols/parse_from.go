@@ -25,7 +25,7 @@ func (p *parser) tableRef() From {
 
 // startsJoin says whether the current token goes on with a join.
 func (p *parser) startsJoin() bool {
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "join", "cross", "natural", "inner", "left", "right", "full":
 		return true
 	}
@@ -89,7 +89,7 @@ func (p *parser) joinCondition(j *Join) {
 func (p *parser) tablePrimary() From {
 	start := p.start()
 	lateral := p.word("lateral")
-	switch word := p.tok().word; {
+	switch word := p.tok().word(); {
 	case p.tok().kind == sqllex.LeftParen:
 		if lateral {
 			if !p.queryBehindParens() {
@@ -118,7 +118,7 @@ func (p *parser) tablePrimary() From {
 		t.Alias = p.alias()
 		t.Span = p.from(start)
 		return t
-	case word == "rows" && p.peek(1).word == "from":
+	case word == "rows" && p.peek(1).word() == "from":
 		return p.rowsFrom(start, lateral)
 	}
 	if p.mayName(0, columnName) {
@@ -299,7 +299,7 @@ func (p *parser) definitions(a *Alias) {
 // tableFunction reads XMLTABLE or JSON_TABLE up to its alias.
 func (p *parser) tableFunction() *TableFunctionRef {
 	start := p.start()
-	t := &TableFunctionRef{Name: p.tok().word}
+	t := &TableFunctionRef{Name: p.tok().word()}
 	p.next()
 	p.expect(sqllex.LeftParen)
 	p.enter()
@@ -367,7 +367,7 @@ func (p *parser) jsonTable(t *TableFunctionRef) {
 	p.jsonPassing()
 	p.want("columns")
 	p.jsonColumns(t)
-	p.jsonBehaviours()
+	p.jsonBehaviours(false)
 }
 
 // jsonColumns reads the columns of JSON_TABLE.
@@ -375,7 +375,7 @@ func (p *parser) jsonColumns(t *TableFunctionRef) {
 	p.enter()
 	p.expect(sqllex.LeftParen)
 	for more := true; more; more = p.accept(sqllex.Comma) {
-		if p.is("nested") && (p.peek(1).word == "path" || p.peek(1).isString()) {
+		if p.is("nested") && (p.peek(1).word() == "path" || p.peek(1).isString()) {
 			p.next()
 			p.word("path")
 			p.wantString()
@@ -402,7 +402,7 @@ func (p *parser) jsonColumns(t *TableFunctionRef) {
 			p.jsonWrapper()
 			p.jsonQuotes()
 		}
-		p.jsonBehaviours()
+		p.jsonBehaviours(!exists)
 	}
 	p.expect(sqllex.RightParen)
 	p.leave()

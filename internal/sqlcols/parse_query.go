@@ -4,7 +4,7 @@ import "github.com/pganon/pganon/internal/sqllex"
 
 // startsQuery says whether the n-th token behind the current one starts a query. VALUES alone may be a column.
 func (p *parser) startsQuery(n int) bool {
-	switch p.peek(n).word {
+	switch p.peek(n).word() {
 	case "select", "table", "with":
 		return true
 	case "values":
@@ -78,7 +78,7 @@ func (p *parser) queryRest(start int, q *Query, with *With) *Query {
 // setOperations reads UNION, EXCEPT (weaker) and INTERSECT (stronger) that bind stronger than min.
 func (p *parser) setOperations(start int, left *Query, min int) *Query {
 	for {
-		op, strength := p.tok().word, 1
+		op, strength := p.tok().word(), 1
 		switch op {
 		case "union", "except":
 		case "intersect":
@@ -132,7 +132,7 @@ func (p *parser) queryOperand() *Query {
 
 // continuesQuery says whether the current token can go on with a query whose first operand has been read.
 func (p *parser) continuesQuery() bool {
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "union", "except", "intersect", "order", "limit", "offset", "fetch", "for":
 		return true
 	}
@@ -144,7 +144,7 @@ func (p *parser) with() *With {
 	start := p.start()
 	p.want("with")
 	w := &With{}
-	w.Recursive = p.is("recursive") && p.peek(1).word != "as" && p.peek(1).kind != sqllex.LeftParen
+	w.Recursive = p.is("recursive") && p.peek(1).word() != "as" && p.peek(1).kind != sqllex.LeftParen
 	if w.Recursive {
 		p.next()
 	}
@@ -229,7 +229,7 @@ func (p *parser) sel() *Select {
 		s.Items = p.items()
 	} else {
 		p.word("all")
-		if !p.endsItems() {
+		if !p.endsItems(0) {
 			s.Items = p.items()
 		}
 	}
@@ -268,33 +268,39 @@ func (p *parser) sel() *Select {
 	return s
 }
 
-// endsItems says whether a list of outputs would be empty.
-func (p *parser) endsItems() bool {
-	switch t := p.tok(); t.kind {
+// endsItems says whether the n-th token behind the current one ends a list of outputs.
+func (p *parser) endsItems(n int) bool {
+	t := p.peek(n)
+	switch t.kind {
 	case sqllex.EOF, sqllex.RightParen, sqllex.Semicolon:
 		return true
-	default:
-		switch t.word {
+	case sqllex.Ident:
+		switch t.word() {
 		case "from", "into", "where", "group", "having", "window", "union", "except", "intersect", "order", "limit", "offset", "fetch",
 			"for", "on", "returning":
 			return true
+		case "format": // of JSON_ARRAY (SELECT … FORMAT JSON)
+			return p.pair(n)
 		}
 	}
 	return false
 }
 
+// endsItem says the same of one output.
+func (p *parser) endsItem(n int) bool { return p.peek(n).kind == sqllex.Comma || p.endsItems(n) }
+
 // into reads the name behind INTO.
 func (p *parser) into() {
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "local", "global":
-		if next := p.peek(1).word; next == "temp" || next == "temporary" {
+		if next := p.peek(1).word(); next == "temp" || next == "temporary" {
 			p.next()
 		}
 	}
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "temp", "temporary", "unlogged":
 		// A name of its own, unless one follows.
-		if next := p.peek(1); next.word == "table" || p.mayName(1, columnName) {
+		if next := p.peek(1); next.word() == "table" || p.mayName(1, columnName) {
 			p.next()
 		}
 	}
@@ -330,7 +336,7 @@ func (p *parser) items() []Item {
 func (p *parser) groupList() {
 	for more := true; more; more = p.accept(sqllex.Comma) {
 		next := p.peek(1).kind
-		switch word := p.tok().word; {
+		switch word := p.tok().word(); {
 		case p.tok().kind == sqllex.LeftParen && next == sqllex.RightParen:
 			p.next()
 			p.next()
@@ -339,7 +345,7 @@ func (p *parser) groupList() {
 			p.next()
 			p.exprList()
 			p.expect(sqllex.RightParen)
-		case word == "grouping" && p.peek(1).word == "sets":
+		case word == "grouping" && p.peek(1).word() == "sets":
 			p.next()
 			p.next()
 			p.expect(sqllex.LeftParen)
@@ -407,7 +413,7 @@ func (p *parser) limits(q *Query) bool {
 	limited, offset := false, false
 	for {
 		at := p.start()
-		switch p.tok().word {
+		switch p.tok().word() {
 		case "limit":
 			p.only(at, !limited && q.Limit == nil, "LIMIT")
 			p.next()
@@ -424,8 +430,12 @@ func (p *parser) limits(q *Query) bool {
 			p.only(at, !offset && q.Offset == nil, "OFFSET")
 			p.next()
 			offset = true
-			q.Offset = p.expr()
-			p.oneOf("row", "rows")
+			before := p.at
+			if q.Offset = p.expr(); p.is("row") || p.is("rows") { // then it may be no more than a count
+				p.at = before
+				q.Offset = p.count()
+				p.rows()
+			}
 		default:
 			return limited || offset
 		}
@@ -444,29 +454,36 @@ func (p *parser) fetch() (count Expr) {
 	if p.oneOf("first", "next") == "" {
 		p.unexpected("first or next")
 	}
-	next := p.peek(1).word
+	next := p.peek(1).word()
 	if !(p.is("row") || p.is("rows")) || next != "only" && next != "with" {
-		start := p.start()
-		switch {
-		case p.symbol("+"), p.symbol("-"):
-			op := p.operator()
-			if kind := p.tok().kind; kind != sqllex.Integer && kind != sqllex.Decimal {
-				p.unexpected("number")
-			}
-			u := &Unary{Op: op, X: p.literal(Number)}
-			u.Span = p.from(start)
-			count = u
-		default:
-			count = p.primary(false)
-		}
+		count = p.count()
 	}
-	if p.oneOf("row", "rows") == "" {
-		p.unexpected("rows")
-	}
+	p.rows()
 	if !p.word("only") {
 		p.want("with", "ties")
 	}
 	return count
+}
+
+// count reads a number of rows before ROWS: an operand or a number with its sign.
+func (p *parser) count() Expr {
+	if !p.symbol("+") && !p.symbol("-") {
+		return p.primary(false)
+	}
+	start := p.start()
+	u := &Unary{Op: p.operator()}
+	if kind := p.tok().kind; kind != sqllex.Integer && kind != sqllex.Decimal {
+		p.unexpected("number")
+	}
+	u.X = p.literal(Number)
+	u.Span = p.from(start)
+	return u
+}
+
+func (p *parser) rows() {
+	if p.oneOf("row", "rows") == "" {
+		p.unexpected("rows")
+	}
 }
 
 // locks reads FOR UPDATE and its kin, as many as there are, and FOR READ ONLY.
@@ -503,7 +520,7 @@ func (p *parser) window() *Window {
 	p.enter()
 	w := &Window{}
 	if p.mayName(0, columnName) {
-		switch p.tok().word {
+		switch p.tok().word() {
 		case "partition", "range", "rows", "groups":
 		default:
 			name := p.columnName()

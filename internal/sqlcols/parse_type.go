@@ -1,6 +1,11 @@
 package sqlcols
 
-import "github.com/pganon/pganon/internal/sqllex"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/pganon/pganon/internal/sqllex"
+)
 
 // typ reads the name of a type.
 func (p *parser) typ() Type {
@@ -11,13 +16,15 @@ func (p *parser) typ() Type {
 	if p.word("array") {
 		t.Array = true
 		if p.accept(sqllex.LeftBracket) {
-			p.expect(sqllex.Integer)
+			p.integer()
 			p.expect(sqllex.RightBracket)
 		}
 	} else {
 		for p.accept(sqllex.LeftBracket) {
 			t.Array = true
-			p.accept(sqllex.Integer)
+			if p.tok().kind != sqllex.RightBracket {
+				p.integer()
+			}
 			p.expect(sqllex.RightBracket)
 		}
 	}
@@ -28,12 +35,12 @@ func (p *parser) typ() Type {
 // grammarType says whether the current token starts a type that the grammar has words of its own for, rather than a name. Most of these words
 // can name a column too: a type they are only with what follows.
 func (p *parser) grammarType() bool {
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "int", "integer", "smallint", "bigint", "real", "float", "decimal", "dec", "numeric", "boolean", "bit", "character", "char",
 		"varchar", "national", "nchar", "timestamp", "time", "interval", "json":
 		return true
 	case "double":
-		return p.peek(1).word == "precision"
+		return p.peek(1).word() == "precision"
 	}
 	return false
 }
@@ -68,18 +75,43 @@ func (p *parser) length() []Expr {
 	if !p.accept(sqllex.LeftParen) {
 		return nil
 	}
+	n, _ := p.integer()
+	p.expect(sqllex.RightParen)
+	return p.lists.copy([]Expr{n})
+}
+
+// integer reads what the grammar calls Iconst: an integer of 32 bits.
+func (p *parser) integer() (*Literal, int) {
 	if p.tok().kind != sqllex.Integer {
 		p.unexpected("integer")
 	}
-	n := p.literal(Number)
-	p.expect(sqllex.RightParen)
-	return p.lists.copy([]Expr{n})
+	at := p.start()
+	l := p.literal(Number)
+	digits, base := strings.ReplaceAll(l.Text, "_", ""), 10
+	if len(digits) > 2 && digits[0] == '0' {
+		switch digits[1] | 0x20 {
+		case 'x':
+			base = 16
+		case 'o':
+			base = 8
+		case 'b':
+			base = 2
+		}
+	}
+	if base != 10 {
+		digits = digits[2:]
+	}
+	n, err := strconv.ParseInt(digits, base, 32)
+	if err != nil {
+		p.fail(at, "integer out of range")
+	}
+	return l, int(n)
 }
 
 // grammarTypeName reads a type that grammarType has found. Before a string, fields of an interval come later.
 func (p *parser) grammarTypeName(fields bool) Type {
 	start := p.start()
-	word := p.tok().word
+	word := p.tok().word()
 	p.next()
 	var t Type
 	var name string
@@ -97,11 +129,14 @@ func (p *parser) grammarTypeName(fields bool) Type {
 		name = "float8"
 	case "float":
 		name = "float8"
-		if mods := p.length(); mods != nil {
-			name = floatName(mods[0].(*Literal).Text)
-			if name == "" {
+		if p.accept(sqllex.LeftParen) {
+			switch _, bits := p.integer(); {
+			case bits < 1 || bits > 53:
 				p.fail(start, "precision of float out of range")
+			case bits <= 24:
+				name = "float4"
 			}
+			p.expect(sqllex.RightParen)
 		}
 	case "decimal", "dec", "numeric":
 		name = "numeric"
@@ -149,39 +184,21 @@ func (p *parser) grammarTypeName(fields bool) Type {
 	return t
 }
 
-// floatName returns the type that float(precision) is, "" where there is none.
-func floatName(precision string) string {
-	n := 0
-	for _, c := range []byte(precision) {
-		if c < '0' || c > '9' || n > 53 {
-			return ""
-		}
-		n = 10*n + int(c-'0')
-	}
-	switch {
-	case n < 1 || n > 53:
-		return ""
-	case n <= 24:
-		return "float4"
-	}
-	return "float8"
-}
-
 // intervalFields reads YEAR TO MONTH and the like, if it is there.
 func (p *parser) intervalFields() {
-	switch p.tok().word {
+	switch p.tok().word() {
 	case "year":
 		p.next()
 		p.words("to", "month")
 	case "month":
 		p.next()
 	case "day", "hour", "minute":
-		from := p.tok().word
+		from := p.tok().word()
 		p.next()
 		if !p.word("to") {
 			return
 		}
-		switch word := p.tok().word; {
+		switch word := p.tok().word(); {
 		case word == "hour" && from == "day", word == "minute" && from != "minute":
 			p.next()
 		case word == "second":
