@@ -273,6 +273,9 @@ func (r *resolver) parameterAt(p *Param) occurrence {
 		panic(unsupported(p.Start, "number of a parameter"))
 	}
 	if p.N > len(r.params) {
+		if r.params == nil {
+			r.params, r.occurred = make([]parameter, 0, max(8, min(p.N, 64))), make([]occurrence, 0, 8)
+		}
 		r.params = slices.Grow(r.params, p.N-len(r.params))[:p.N]
 	}
 	r.params[p.N-1].used = true

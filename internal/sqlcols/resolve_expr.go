@@ -291,6 +291,12 @@ func (r *resolver) cast(s *scope, x *Cast) value {
 	}
 	t := typeOf(&x.Type)
 	if v.isPlain() {
+		if v.other == nothing {
+			v.typ = t
+			if x.Type.Array {
+				v.typ = typOther
+			}
+		}
 		if v.other == anotherColumn && (t == typOther || x.Type.Array) {
 			return value{other: aComputation}
 		}

@@ -245,14 +245,20 @@ func (r *resolver) gather(g *gathering, v *value, at Span) {
 	r.step(1 + len(v.params))
 	g.n++
 	if g.n == 1 || g.value.isNull() {
-		through := g.through
+		through, t := g.through, g.typ
 		g.value = *v
 		g.direct = false
 		if g.through == 0 {
 			g.through = through
 		}
+		if g.typ == typUnknown {
+			g.typ = t // NULL has a type too, which parameters without one take
+		}
 		g.params, g.origins, g.taint = slices.Clip(g.news(v.params)), slices.Clip(g.origins), slices.Clip(g.taint)
 		return
+	}
+	if g.typ == typUnknown {
+		g.typ = v.typ
 	}
 	if v.isNull() {
 		return
@@ -282,9 +288,6 @@ func (r *resolver) gather(g *gathering, v *value, at Span) {
 		if !slices.Contains(g.taint, o) {
 			g.taint = append(g.taint, o)
 		}
-	}
-	if g.typ == typUnknown {
-		g.typ = v.typ
 	}
 	if g.through == 0 {
 		g.through = v.through
