@@ -62,6 +62,7 @@ type resolver struct {
 	occurred []occurrence // of all parameters
 	origins  []Origin     // memory of values
 	meetings []Meeting    // memory of parameters
+	links    bool         // there are groups of parameters
 	steps    int
 	nesting  int
 
@@ -76,6 +77,10 @@ type parameter struct {
 	asIsAt    Span
 	grouped   string // a clause that tells its values apart, "" for none
 	groupedAt Span
+
+	// Parameters that a value may be one of are a group, which is a tree of links.
+	link   int        // n of another one of its group, 0 for the root
+	linked occurrence // where it is in a group, its zero value for nowhere
 }
 
 func analyze(statement Statement, schema Schema) (a *Analysis, err error) {
@@ -159,6 +164,7 @@ func (r *resolver) outputs(statement Statement, t *table, a *Analysis) {
 
 // settle gives each parameter its one meaning.
 func (r *resolver) settle(a *Analysis) {
+	r.settleGroups()
 	a.Parameters = make([]Parameter, len(r.params))
 	for i := range r.params {
 		known, n := &r.params[i], i+1
@@ -191,6 +197,54 @@ func (r *resolver) settle(a *Analysis) {
 		} else {
 			r.mix(known.groupedAt, first.Column, first.Key, known.grouped+" of $"+strconv.Itoa(n))
 		}
+	}
+}
+
+// link says that a value may be the one parameter or the other: then they mean the same, also where nothing looks at the value.
+func (r *resolver) link(p, q occurrence) {
+	for _, o := range [...]occurrence{p, q} {
+		if known := &r.params[o.n-1]; known.linked.n == 0 {
+			known.linked = o
+		}
+	}
+	if a, b := r.root(p.n), r.root(q.n); a != b {
+		r.params[max(a, b)-1].link = min(a, b)
+		r.links = true
+	}
+}
+
+// root returns the parameter that stands for the group of $n.
+func (r *resolver) root(n int) int {
+	for r.params[n-1].link != 0 {
+		if next := r.params[r.params[n-1].link-1].link; next != 0 {
+			r.params[n-1].link = next
+		}
+		n = r.params[n-1].link
+	}
+	return n
+}
+
+// settleGroups gives each parameter the meaning of its group.
+func (r *resolver) settleGroups() {
+	if !r.links {
+		return
+	}
+	meanings := map[int]*Meeting{} // by root
+	for i := range r.params {
+		if known := &r.params[i]; len(known.meetings) > 0 && meanings[r.root(i+1)] == nil {
+			meanings[r.root(i+1)] = &known.meetings[0]
+		}
+	}
+	for i := range r.params {
+		known, meaning := &r.params[i], meanings[r.root(i+1)]
+		if meaning == nil || known.linked.n == 0 {
+			continue
+		}
+		m := Meeting{Use: meaning.Use, Column: meaning.Column, Key: meaning.Key, function: meaning.function}
+		if m.Use == Compared {
+			m.Use = Assigned
+		}
+		r.meet(known.linked, m)
 	}
 }
 

@@ -388,7 +388,7 @@ func (r *resolver) any(s *scope, x *Any) value {
 	return value{other: aComputation}
 }
 
-// elementsOf returns the array constructor that x is but for a cast that changes nothing, if its elements are no arrays.
+// elementsOf returns the array constructor that x is but for a cast that changes nothing, if all its elements are parameters in place.
 func elementsOf(x Expr) *Array {
 	if cast, ok := x.(*Cast); ok && cast.Type.Array && typeOf(&cast.Type) == typText {
 		x = cast.X
@@ -398,7 +398,7 @@ func elementsOf(x Expr) *Array {
 		return nil
 	}
 	for _, item := range list.Items {
-		if _, nested := item.(*Array); nested {
+		if parameterOf(item) == nil {
 			return nil
 		}
 	}

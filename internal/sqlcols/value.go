@@ -296,6 +296,12 @@ func (r *resolver) gather(g *gathering, v *value, at Span) {
 		g.other, g.column = v.other, v.column
 	}
 	if g.key == nil {
+		if len(g.params) > 0 && len(v.params) > 0 {
+			r.link(g.params[0], v.params[0])
+		}
+		if len(g.params) > 0 && g.other != nothing {
+			r.useAsIs(g.params[0], use{form: useClause, name: "a value that may be " + g.describe()})
+		}
 		return
 	}
 	if g.other != nothing {
@@ -365,10 +371,11 @@ func (r *resolver) store(v *value, into Origin, at Span) {
 			r.refuse(at, into, 0, "column "+o.String()+" of another type copied into it")
 		}
 	}
-	for _, p := range v.params {
-		r.assignParameter(p, v.typ, into, key)
-	}
 	switch {
+	case v.other == nothing:
+		for _, p := range v.params {
+			r.assignParameter(p, v.typ, into, key)
+		}
 	case v.other == aLiteral:
 		r.refuse(at, into, 0, "literal assigned")
 	case v.other == anotherColumn:
@@ -464,20 +471,25 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 		for _, p := range b.params {
 			r.refuse(p.at, of, p.n, "$"+strconv.Itoa(p.n)+": "+of.String()+" is not searchable").alone = true
 		}
-		if len(b.params) == 0 && !b.isNull() {
+		if len(b.params) == 0 {
 			r.refuse(a.at(c), of, 0, "compared by "+c.op+", and it is not searchable")
 		}
 		return
 	}
 	switch {
+	case b.other == nothing:
 	case b.other == aLiteral:
 		r.refuse(a.at(c), of, 0, "compared with a literal")
+		return
 	case b.other == anotherColumn:
 		r.refuse(a.at(c), of, 0, "compared with untagged column "+b.column.String())
-	case b.other == aComputation && b.through != 0:
+		return
+	case b.through != 0:
 		r.refuse(a.at(c), of, b.through, reaches(b.through))
-	case b.other == aComputation:
+		return
+	default:
 		r.refuse(a.at(c), of, 0, "compared with a computed value")
+		return
 	}
 	if b.key != nil {
 		r.mix(a.at(c), of, a.key, "compared with "+b.origins[0].String()+" by "+c.op)
