@@ -77,6 +77,7 @@ type parameter struct {
 	asIsAt    Span
 	grouped   string // a clause that tells its values apart, "" for none
 	groupedAt Span
+	casts     uint8 // casts in place to text and bytea, as bits: the first of them gives it its type, the others may change the value
 
 	// Parameters that a value may be one of are a group, which is a tree of links.
 	link   int        // n of another one of its group, 0 for the root
@@ -186,6 +187,9 @@ func (r *resolver) settle(a *Analysis) {
 				break
 			}
 		}
+		if c := castOf(first.columnType(), first.Array); known.casts&^c != 0 {
+			r.refuseParameter(first.At, first.Column, n, name+" and cast to another type elsewhere")
+		}
 		if known.asIs.form != useNone {
 			r.refuseParameter(known.asIsAt, first.Column, n, name+" and for "+known.asIs.ofParameter())
 		}
@@ -246,6 +250,32 @@ func (r *resolver) settleGroups() {
 		}
 		r.meet(known.linked, m)
 	}
+}
+
+// columnType returns the type of the column that a parameter meets; typUnknown of an argument.
+func (m *Meeting) columnType() typ {
+	switch {
+	case m.Column.Column == nil:
+		return typUnknown
+	case m.Column.Column.Text:
+		return typText
+	}
+	return typBytea
+}
+
+// castOf returns the bit of a cast to a type; all of them for one that is not known.
+func castOf(t typ, array bool) uint8 {
+	bit := uint8(1)
+	switch {
+	case t == typUnknown:
+		bit |= 1 << 2
+	case t == typBytea:
+		bit <<= 2
+	}
+	if array {
+		bit <<= 1
+	}
+	return bit
 }
 
 // subject names what a parameter meets.

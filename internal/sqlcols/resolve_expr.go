@@ -304,6 +304,9 @@ func (r *resolver) cast(s *scope, x *Cast) value {
 	}
 	if t != typOther && v.row == nil && len(v.taint) == 0 && (v.typ == typUnknown || v.typ == t) {
 		_, bare := x.X.(*Param)
+		if bare {
+			r.params[v.params[0].n-1].casts |= castOf(t, x.Type.Array)
+		}
 		switch {
 		case x.Type.Array == v.array:
 			v.typ, v.direct = t, false

@@ -255,12 +255,14 @@ func (r *resolver) gather(g *gathering, v *value, at Span) {
 			g.typ = t // NULL has a type too, which parameters without one take
 		}
 		g.params, g.origins, g.taint = slices.Clip(g.news(v.params)), slices.Clip(g.origins), slices.Clip(g.taint)
+		r.retype(g)
 		return
 	}
 	if g.typ == typUnknown {
 		g.typ = v.typ
 	}
 	if v.isNull() {
+		r.retype(g)
 		return
 	}
 	if g.row != nil || v.row != nil || g.array != v.array && !(g.isPlain() && v.isPlain()) {
@@ -315,6 +317,13 @@ func (r *resolver) gather(g *gathering, v *value, at Span) {
 		for _, o := range g.origins {
 			r.assignParameter(p, g.typ, o, g.key)
 		}
+	}
+}
+
+// retype notes that parameters take a type from what they are gathered with.
+func (r *resolver) retype(g *gathering) {
+	if g.key == nil && g.typ == typOther && len(g.params) > 0 {
+		r.useAsIs(g.params[0], use{form: useClause, name: "a value of another type"})
 	}
 }
 

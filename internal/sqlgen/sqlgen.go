@@ -274,8 +274,8 @@ func (g *Generator) insert(returning bool) string {
 		for range 1 + g.rand.IntN(3) {
 			values := make([]string, len(columns))
 			for i, c := range columns {
-				if values[i] = g.expr(c.Kind); g.chance(5) {
-					values[i] = "DEFAULT"
+				if values[i] = g.expr(c.Kind); g.chance(8) {
+					values[i] = pick(g, "DEFAULT", "NULL")
 				}
 			}
 			rows = append(rows, "("+strings.Join(values, ", ")+")")
@@ -347,8 +347,8 @@ func (g *Generator) set(t Table) string {
 	}
 	for _, i := range perm {
 		value := g.expr(t.Columns[i].Kind)
-		if g.chance(5) {
-			value = "DEFAULT"
+		if g.chance(8) {
+			value = pick(g, "DEFAULT", "NULL")
 		}
 		list = append(list, quote(t.Columns[i].Name)+" = "+value)
 	}
@@ -684,8 +684,8 @@ func (g *Generator) item1(s *scope) string {
 		text += pick(g, " ", " AS ") + quote(name)
 		if g.chance(12) {
 			columns = named(columns[:1+g.rand.IntN(len(columns))], "a")
+			text += "(" + names(columns) + ")"
 			columns = append(columns, t.Columns[len(columns):]...)
-			text += "(" + names(columns[:1+g.rand.IntN(len(columns))]) + ")"
 		}
 	}
 	s.tables = append(s.tables, table{name, columns})
@@ -751,9 +751,6 @@ func (g *Generator) leaf(k Kind) string {
 			return "'x'"
 		}
 	}
-	if g.chance(5) {
-		return "NULL"
-	}
 	if g.chance(25) {
 		return g.param() + Cast + pick(g, "::text", "::varchar")
 	}
@@ -791,7 +788,7 @@ func (g *Generator) expr(k Kind) string {
 				s := &scope{}
 				g.scopes = append(g.scopes, s)
 				from := g.from(s)
-				text := "(SELECT count(" + pick(g, "*", g.expr(Det), g.expr(Rnd)) + ") FROM " + from + " WHERE " + g.expr(Bool) + ")"
+				text := "(SELECT count(" + g.one(func() string { return "*" }, func() string { return g.expr(Det) }, func() string { return g.expr(Rnd) }) + ") FROM " + from + " WHERE " + g.expr(Bool) + ")"
 				g.scopes = g.scopes[:len(g.scopes)-1]
 				return text
 			},
@@ -806,7 +803,12 @@ func (g *Generator) expr(k Kind) string {
 		}
 	}
 	return g.one(
-		func() string { return "COALESCE(" + g.expr(k) + ", " + g.expr(k) + ")" },
+		func() string {
+			if g.chance(20) {
+				return "COALESCE(" + g.expr(k) + ", NULL)"
+			}
+			return "COALESCE(" + g.expr(k) + ", " + g.expr(k) + ")"
+		},
 		func() string {
 			return "CASE WHEN " + g.expr(Bool) + " THEN " + g.expr(k) + " ELSE " + g.expr(k) + " END"
 		},
@@ -832,7 +834,12 @@ func (g *Generator) condition() string {
 			func() string { return g.expr(Bool) + " AND " + g.expr(Bool) },
 			func() string { return "(" + g.expr(Bool) + " OR " + g.expr(Bool) + ")" },
 			func() string { return "NOT (" + g.expr(Bool) + ")" },
-			func() string { return g.expr(pick(g, Det, Rnd, Text)) + pick(g, " IS NULL", " IS NOT NULL") },
+			func() string {
+				if c := g.column(pick(g, Det, Rnd, Text)); c != "" {
+					return c + pick(g, " IS NULL", " IS NOT NULL")
+				}
+				return g.param() + Cast + "::text IS NULL"
+			},
 			func() string {
 				if g.depth > 3 {
 					return "true"
