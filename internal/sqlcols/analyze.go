@@ -62,6 +62,7 @@ type resolver struct {
 	occurred []occurrence // of all parameters
 	origins  []Origin     // memory of values
 	meetings []Meeting    // memory of parameters
+	links    bool         // there are groups of parameters
 	steps    int
 	nesting  int
 
@@ -76,6 +77,11 @@ type parameter struct {
 	asIsAt    Span
 	grouped   string // a clause that tells its values apart, "" for none
 	groupedAt Span
+	casts     uint8 // casts in place to text and bytea, as bits: the first of them gives it its type, the others may change the value
+
+	// Parameters that a value may be one of are a group, which is a tree of links.
+	link   int        // n of another one of its group, 0 for the root
+	linked occurrence // where it is in a group, its zero value for nowhere
 }
 
 func analyze(statement Statement, schema Schema) (a *Analysis, err error) {
@@ -159,6 +165,7 @@ func (r *resolver) outputs(statement Statement, t *table, a *Analysis) {
 
 // settle gives each parameter its one meaning.
 func (r *resolver) settle(a *Analysis) {
+	r.settleGroups()
 	a.Parameters = make([]Parameter, len(r.params))
 	for i := range r.params {
 		known, n := &r.params[i], i+1
@@ -180,6 +187,9 @@ func (r *resolver) settle(a *Analysis) {
 				break
 			}
 		}
+		if c := castOf(first.columnType(), first.Array); known.casts&^c != 0 {
+			r.refuseParameter(first.At, first.Column, n, name+" and cast to another type elsewhere")
+		}
 		if known.asIs.form != useNone {
 			r.refuseParameter(known.asIsAt, first.Column, n, name+" and for "+known.asIs.ofParameter())
 		}
@@ -192,6 +202,80 @@ func (r *resolver) settle(a *Analysis) {
 			r.mix(known.groupedAt, first.Column, first.Key, known.grouped+" of $"+strconv.Itoa(n))
 		}
 	}
+}
+
+// link says that a value may be the one parameter or the other: then they mean the same, also where nothing looks at the value.
+func (r *resolver) link(p, q occurrence) {
+	for _, o := range [...]occurrence{p, q} {
+		if known := &r.params[o.n-1]; known.linked.n == 0 {
+			known.linked = o
+		}
+	}
+	if a, b := r.root(p.n), r.root(q.n); a != b {
+		r.params[max(a, b)-1].link = min(a, b)
+		r.links = true
+	}
+}
+
+// root returns the parameter that stands for the group of $n.
+func (r *resolver) root(n int) int {
+	for r.params[n-1].link != 0 {
+		if next := r.params[r.params[n-1].link-1].link; next != 0 {
+			r.params[n-1].link = next
+		}
+		n = r.params[n-1].link
+	}
+	return n
+}
+
+// settleGroups gives each parameter the meaning of its group.
+func (r *resolver) settleGroups() {
+	if !r.links {
+		return
+	}
+	meanings := map[int]*Meeting{} // by root
+	for i := range r.params {
+		if known := &r.params[i]; len(known.meetings) > 0 && meanings[r.root(i+1)] == nil {
+			meanings[r.root(i+1)] = &known.meetings[0]
+		}
+	}
+	for i := range r.params {
+		known, meaning := &r.params[i], meanings[r.root(i+1)]
+		if meaning == nil || known.linked.n == 0 {
+			continue
+		}
+		m := Meeting{Use: meaning.Use, Column: meaning.Column, Key: meaning.Key, function: meaning.function}
+		if m.Use == Compared {
+			m.Use = Assigned
+		}
+		r.meet(known.linked, m)
+	}
+}
+
+// columnType returns the type of the column that a parameter meets; typUnknown of an argument.
+func (m *Meeting) columnType() typ {
+	switch {
+	case m.Column.Column == nil:
+		return typUnknown
+	case m.Column.Column.Text:
+		return typText
+	}
+	return typBytea
+}
+
+// castOf returns the bit of a cast to a type; all of them for one that is not known.
+func castOf(t typ, array bool) uint8 {
+	bit := uint8(1)
+	switch {
+	case t == typUnknown:
+		bit |= 1 << 2
+	case t == typBytea:
+		bit <<= 2
+	}
+	if array {
+		bit <<= 1
+	}
+	return bit
 }
 
 // subject names what a parameter meets.
@@ -286,6 +370,9 @@ func (r *resolver) parameterAt(p *Param) occurrence {
 		panic(unsupported(p.Start, "number of a parameter"))
 	}
 	if p.N > len(r.params) {
+		if r.params == nil {
+			r.params, r.occurred = make([]parameter, 0, max(8, min(p.N, 64))), make([]occurrence, 0, 8)
+		}
 		r.params = slices.Grow(r.params, p.N-len(r.params))[:p.N]
 	}
 	r.params[p.N-1].used = true

@@ -46,10 +46,6 @@ func (r *resolver) figure(x Expr) (string, int) {
 			}
 		}
 		return "case", 1
-	case *Literal:
-		if x.Kind == Bool {
-			return "bool", 1
-		}
 	case *Exists:
 		return "exists", 2
 	case *Array, *ArrayQuery:

@@ -34,9 +34,6 @@ func (r *resolver) call(s *scope, x *Call) value {
 		v, at := &args[0].value, args[0].x.Pos()
 		switch name {
 		case "count":
-			if v.key == nil && len(v.params) > 0 {
-				break
-			}
 			if x.Distinct {
 				r.groupBy(v, at, "count(DISTINCT)")
 			}
@@ -92,6 +89,9 @@ func (r *resolver) keyword(s *scope, x *Call) value {
 		if len(x.Args) == 2 {
 			a, b := r.operand(s, x.Args[0].X), r.operand(s, x.Args[1].X)
 			r.compare(&comparing{op: "NULLIF", whole: x.Span}, &a, &b)
+			if a.isNull() {
+				return value{other: aComputation} // of a type that only the server knows
+			}
 			a.direct = false
 			return a.value
 		}

@@ -291,6 +291,12 @@ func (r *resolver) cast(s *scope, x *Cast) value {
 	}
 	t := typeOf(&x.Type)
 	if v.isPlain() {
+		if v.other == nothing {
+			v.typ = t
+			if x.Type.Array {
+				v.typ = typOther
+			}
+		}
 		if v.other == anotherColumn && (t == typOther || x.Type.Array) {
 			return value{other: aComputation}
 		}
@@ -298,6 +304,9 @@ func (r *resolver) cast(s *scope, x *Cast) value {
 	}
 	if t != typOther && v.row == nil && len(v.taint) == 0 && (v.typ == typUnknown || v.typ == t) {
 		_, bare := x.X.(*Param)
+		if bare {
+			r.params[v.params[0].n-1].casts |= castOf(t, x.Type.Array)
+		}
 		switch {
 		case x.Type.Array == v.array:
 			v.typ, v.direct = t, false
@@ -382,7 +391,7 @@ func (r *resolver) any(s *scope, x *Any) value {
 	return value{other: aComputation}
 }
 
-// elementsOf returns the array constructor that x is but for a cast that changes nothing, if its elements are no arrays.
+// elementsOf returns the array constructor that x is but for a cast that changes nothing, if all its elements are parameters in place.
 func elementsOf(x Expr) *Array {
 	if cast, ok := x.(*Cast); ok && cast.Type.Array && typeOf(&cast.Type) == typText {
 		x = cast.X
@@ -392,7 +401,7 @@ func elementsOf(x Expr) *Array {
 		return nil
 	}
 	for _, item := range list.Items {
-		if _, nested := item.(*Array); nested {
+		if parameterOf(item) == nil {
 			return nil
 		}
 	}

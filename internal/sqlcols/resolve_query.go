@@ -694,14 +694,20 @@ func (r *resolver) using(j *Join, name string, at Span, left, right *item) value
 	}
 	r.compare(&comparing{op: "USING", whole: at}, &sides[0], &sides[1])
 	l, m := &sides[0].value, &sides[1].value
+	var g gathering
 	switch {
 	case j.Kind == "full":
-		var g gathering
 		r.gather(&g, l, at)
 		r.gather(&g, m, at)
 		return g.value
 	case j.Kind == "right", j.Kind != "left" && l.key == nil && m.key != nil:
 		return *m
+	case j.Kind == "left", m.key == nil, m.key != l.key:
+		return *l
 	}
-	return *l
+	// They are equal, and the server takes the one whose type needs no cast.
+	r.gather(&g, l, at)
+	r.gather(&g, m, at)
+	g.direct = l.direct && m.direct
+	return g.value
 }

@@ -245,16 +245,24 @@ func (r *resolver) gather(g *gathering, v *value, at Span) {
 	r.step(1 + len(v.params))
 	g.n++
 	if g.n == 1 || g.value.isNull() {
-		through := g.through
+		through, t := g.through, g.typ
 		g.value = *v
 		g.direct = false
 		if g.through == 0 {
 			g.through = through
 		}
+		if g.typ == typUnknown {
+			g.typ = t // NULL has a type too, which parameters without one take
+		}
 		g.params, g.origins, g.taint = slices.Clip(g.news(v.params)), slices.Clip(g.origins), slices.Clip(g.taint)
+		r.retype(g)
 		return
 	}
+	if g.typ == typUnknown {
+		g.typ = v.typ
+	}
 	if v.isNull() {
+		r.retype(g)
 		return
 	}
 	if g.row != nil || v.row != nil || g.array != v.array && !(g.isPlain() && v.isPlain()) {
@@ -283,9 +291,6 @@ func (r *resolver) gather(g *gathering, v *value, at Span) {
 			g.taint = append(g.taint, o)
 		}
 	}
-	if g.typ == typUnknown {
-		g.typ = v.typ
-	}
 	if g.through == 0 {
 		g.through = v.through
 	}
@@ -293,6 +298,12 @@ func (r *resolver) gather(g *gathering, v *value, at Span) {
 		g.other, g.column = v.other, v.column
 	}
 	if g.key == nil {
+		if len(g.params) > 0 && len(v.params) > 0 {
+			r.link(g.params[0], v.params[0])
+		}
+		if len(g.params) > 0 && g.other != nothing {
+			r.useAsIs(g.params[0], use{form: useClause, name: "a value that may be " + g.describe()})
+		}
 		return
 	}
 	if g.other != nothing {
@@ -306,6 +317,13 @@ func (r *resolver) gather(g *gathering, v *value, at Span) {
 		for _, o := range g.origins {
 			r.assignParameter(p, g.typ, o, g.key)
 		}
+	}
+}
+
+// retype notes that parameters take a type from what they are gathered with.
+func (r *resolver) retype(g *gathering) {
+	if g.key == nil && g.typ == typOther && len(g.params) > 0 {
+		r.useAsIs(g.params[0], use{form: useClause, name: "a value of another type"})
 	}
 }
 
@@ -362,10 +380,11 @@ func (r *resolver) store(v *value, into Origin, at Span) {
 			r.refuse(at, into, 0, "column "+o.String()+" of another type copied into it")
 		}
 	}
-	for _, p := range v.params {
-		r.assignParameter(p, v.typ, into, key)
-	}
 	switch {
+	case v.other == nothing:
+		for _, p := range v.params {
+			r.assignParameter(p, v.typ, into, key)
+		}
 	case v.other == aLiteral:
 		r.refuse(at, into, 0, "literal assigned")
 	case v.other == anotherColumn:
@@ -461,20 +480,25 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 		for _, p := range b.params {
 			r.refuse(p.at, of, p.n, "$"+strconv.Itoa(p.n)+": "+of.String()+" is not searchable").alone = true
 		}
-		if len(b.params) == 0 && !b.isNull() {
+		if len(b.params) == 0 {
 			r.refuse(a.at(c), of, 0, "compared by "+c.op+", and it is not searchable")
 		}
 		return
 	}
 	switch {
+	case b.other == nothing:
 	case b.other == aLiteral:
 		r.refuse(a.at(c), of, 0, "compared with a literal")
+		return
 	case b.other == anotherColumn:
 		r.refuse(a.at(c), of, 0, "compared with untagged column "+b.column.String())
-	case b.other == aComputation && b.through != 0:
+		return
+	case b.through != 0:
 		r.refuse(a.at(c), of, b.through, reaches(b.through))
-	case b.other == aComputation:
+		return
+	default:
 		r.refuse(a.at(c), of, 0, "compared with a computed value")
+		return
 	}
 	if b.key != nil {
 		r.mixStored(a.at(c), of, a.key, "compared with "+b.origins[0].String()+" by "+c.op)
