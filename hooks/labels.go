@@ -131,16 +131,21 @@ func (b *builder) finishLabel(l *labelUse) {
 		l.problem = fmt.Sprintf("label %s: option mask: no value of type %s", l.Name, l.Type)
 	case l.Fold && !l.Type.Folds():
 		l.problem = fmt.Sprintf("label %s: option fold: values of type %s have no case", l.Name, l.Type)
-	case b.o.Ring == nil:
+	case b.o.Keys == nil:
 		l.problem = l.where + " " + noKeys
 	default:
-		l.problem = l.chooseKeys(b.o.Ring)
+		ring, err := b.o.Keys.Keyring(b.ctx, l.Name)
+		if l.asked, l.ring = true, ring; err != nil {
+			l.problem = fmt.Sprintf("label %s: read its keys: %v", l.Name, err)
+		} else {
+			l.problem = l.chooseKeys(ring)
+		}
 	}
 	if l.problem != "" {
 		l.Err = errors.New("pganon: " + l.problem)
 	}
 	l.Key.Searchable = l.Mode == fernet.Deterministic
-	l.Key.Several = l.Key.Searchable && len(l.Occurring) > 1
+	l.Key.Several, l.Key.Mixed = l.Key.Searchable && len(l.Occurring) > 1, l.Key.Searchable && l.Key.Mixed
 }
 
 // chooseKeys finds the key to write under and those whose tokens can be in the columns, or says what is wrong.
@@ -176,10 +181,13 @@ func (l *labelUse) chooseKeys(ring *fernet.Keyring) string {
 				l.Name, l.Write)
 		}
 	}
+	// The CHECK tells which keys' tokens are in the columns now. Until it is read again, after a rotation, it is another one: so
+	// a search covers all keys of the ring, while what compares columns with each other rests on the CHECK.
 	l.Occurring = []fernet.KeyID{l.Write}
 	for _, id := range all {
-		if id != l.Write && (!l.limited || l.untyped || slices.Contains(l.allowed, id.String())) {
+		if id != l.Write {
 			l.Occurring = append(l.Occurring, id)
+			l.Key.Mixed = l.Key.Mixed || !l.limited || l.untyped || slices.Contains(l.allowed, id.String())
 		}
 	}
 	return ""

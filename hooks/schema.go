@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,11 +23,11 @@ type Options struct {
 	// return values of the label schema.function.*. A label that is elsewhere, or that it does not name, is refused, so whoever may change
 	// the database cannot have values decrypted in another place. A part of a name that has a dot or a quote in it stands in double quotes.
 	Labels map[string][]string
-	// Ring are the keys. Without it encrypted columns are refused.
-	Ring *fernet.Keyring
+	// Keys are asked for the keys of each label. Without them encrypted columns are refused.
+	Keys fernet.KeySource
 	// RequireDomains refuses encrypted columns whose tag is not that of their type.
 	RequireDomains bool
-	// Previous is what was loaded before with the same Models and Labels. A tag that it has and the database has no more is an error.
+	// Previous is what was loaded before with the same Models, Labels and Keys. A tag that it has and the database has no more is an error.
 	Previous *Schema
 }
 
@@ -38,7 +39,7 @@ type Schema struct {
 	version     uint64
 	fingerprint string
 	digest      uint64
-	ring        *fernet.Keyring
+	keys        fernet.KeySource
 	domainsOnly bool
 
 	relations map[uint32]*relation
@@ -87,7 +88,7 @@ type Label struct {
 	// Keys are the label's keys. Write is the id of the one that new values are written under.
 	Keys  *fernet.ColumnKeys
 	Write fernet.KeyID
-	// Occurring are the ids of the keys whose tokens can be in the columns, Write first.
+	// Occurring are the ids of the keys whose tokens can come to be in the columns, Write first.
 	Occurring []fernet.KeyID
 	// Key stands for the label in what sqlcols says.
 	Key *sqlcols.Key
@@ -95,6 +96,9 @@ type Label struct {
 	Domains []LabelDomain
 	// Implicit is true where the label is a column's name, since no tag has one: who renames the column loses its keys.
 	Implicit bool
+
+	asked bool            // the source of keys, which gave
+	ring  *fernet.Keyring // that Keys are of, nil where it gave none
 }
 
 // LabelDomain is a domain that has a label. Its comment holds the key that a deterministic label is written under, so as long as the
@@ -107,7 +111,7 @@ type LabelDomain struct {
 
 var versions atomic.Uint64
 
-// Load reads the tags, in one round trip, as whoever is connected: it needs no rights but to read the system catalogs. In a
+// Load reads the tags, in one round trip (two while another session has locked a table that a view reads), as whoever is connected: it needs no rights but to read the system catalogs. In a
 // transaction it sees what the transaction sees.
 //
 // It returns an error where the database cannot be read or the options cannot be; what is wrong with single tags is in
@@ -117,15 +121,40 @@ func Load(ctx context.Context, pg *pgconn.PgConn, o Options) (*Schema, error) {
 		return nil, fmt.Errorf("pganon: read tags: %w", err)
 	}
 	c := newCatalog()
-	if err := c.read(ctx, pg, catalogQueries); err != nil {
+	err := c.read(ctx, pg, slices.Concat(catalogQueries, viewQueries(o.Models)))
+	if locked, ok := errors.AsType[*pgconn.PgError](err); ok && locked.Code == lockNotAvailable {
+		c = newCatalog()
+		err = c.read(ctx, pg, catalogQueries)
+		c.fingerprint = "" // so that it is read again soon
+	}
+	if err != nil {
 		return nil, fmt.Errorf("pganon: read tags: %w", err)
 	}
-	if p := o.Previous; p != nil && p.digest == c.digest && p.ring == o.Ring && p.domainsOnly == o.RequireDomains {
+	if p := o.Previous; p != nil && p.digest == c.digest && p.domainsOnly == o.RequireDomains && p.sameKeys(ctx, o.Keys) {
 		return p, nil
 	}
-	s := newBuilder(c, o).build()
+	s := newBuilder(ctx, c, o).build()
 	s.version = versions.Add(1)
 	return s, nil
+}
+
+// lockNotAvailable is the SQLSTATE of a lock_timeout.
+const lockNotAvailable = "55P03"
+
+// sameKeys reports whether the source still gives each label the keys that it had.
+func (s *Schema) sameKeys(ctx context.Context, keys fernet.KeySource) bool {
+	if s.keys == nil || keys == nil {
+		return s.keys == keys
+	}
+	for _, l := range s.labels {
+		if !l.asked {
+			continue
+		}
+		if ring, err := keys.Keyring(ctx, l.Name); err != nil || ring != l.ring {
+			return false
+		}
+	}
+	return true
 }
 
 // Version is another one for each Schema of this process.
