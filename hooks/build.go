@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ type builder struct {
 	labels     map[string]*labelUse
 	rows       map[uint32]*relation // by the type of their rows
 	dependent  map[*relation]bool   // that reach a tagged relation by a rule
+	read       map[*relation]bool   // views whose definition has been looked at
 }
 
 // domainKind is what a domain is, with all domains that it is made of.
@@ -73,7 +75,12 @@ func newBuilder(ctx context.Context, c *catalog, o Options) *builder {
 		},
 		ordered: slices.SortedFunc(maps.Values(c.relations), func(a, b *relation) int { return cmp.Compare(a.OID, b.OID) }),
 		kinds:   make(map[uint32]*domainKind), marks: make(map[origin]*mark), byRelation: make(map[*relation][]*mark),
-		labels: make(map[string]*labelUse), rows: make(map[uint32]*relation), dependent: make(map[*relation]bool),
+		labels: make(map[string]*labelUse), rows: make(map[uint32]*relation), dependent: make(map[*relation]bool), read: make(map[*relation]bool),
+	}
+	for _, r := range b.ordered {
+		if r.kind != 'c' && !isTemporary(r.Schema) {
+			put(b.s.schemas, r.Schema, r.Name, &r.Relation)
+		}
 	}
 	return b
 }
@@ -89,6 +96,7 @@ func (b *builder) build() *Schema {
 	}
 	b.findLabels()
 	b.refuseColumns()
+	b.readViews()
 	b.refuseWrapping()
 	b.followRules()
 	b.refuseLost()
@@ -144,7 +152,7 @@ func (b *builder) kind(d *domain) *domainKind {
 		k.fail("domain %s: encrypted columns need a domain over text, varchar or bytea", name)
 	case tooNarrow(k.root, k.length):
 		k.fail("domain %s: too short for tokens: make it one over text, or varchar(%d) at least", name, narrowest)
-	case k.standard != "" && !isNull(k.standard):
+	case k.standard != "" && !nullDefault.MatchString(k.standard):
 		k.fail("domain %s: has a DEFAULT, which is no token: ALTER DOMAIN … DROP DEFAULT", name)
 	}
 	return k
@@ -230,9 +238,6 @@ func (b *builder) findMarks() {
 		}
 		b.byRelation[m.relation] = append(b.byRelation[m.relation], m)
 	}
-	for _, marks := range b.byRelation {
-		slices.SortFunc(marks, func(a, b *mark) int { return a.at - b.at })
-	}
 }
 
 func (b *builder) column(o origin) (*relation, int) {
@@ -290,39 +295,33 @@ func (m *mark) fail(format string, args ...any) {
 }
 
 // meet finds the column that a struct field means. A table without a schema is looked for as the server does, on the session's search_path.
+// Another role may have another path, so no other table of that name may take the field's values unencrypted.
 func (b *builder) meet(model ModelColumn) {
 	where := "struct field " + model.Field
-	met := false
-	var rest []*relation
-	for _, r := range b.named(model.Schema, model.Table) {
-		at := slices.IndexFunc(r.Columns, func(c sqlcols.Column) bool { return c.Name == model.Column })
-		switch {
-		case at < 0:
-		case model.Schema == "" && (met || !slices.Contains(b.path, r.Schema)):
-			if r.kind != 'v' && r.kind != 'm' { // a view stores nothing: its columns are what they are made of
-				rest = append(rest, r)
-			}
-		default:
-			met = true
-			b.say(r, at, source{where, model.Tag, nil})
+	found := b.named(model.Schema, model.Table)
+	at := -1
+	if len(found) > 0 && (model.Schema != "" || slices.Contains(b.path, found[0].Schema)) {
+		if at = found[0].index(model.Column); at >= 0 {
+			b.say(found[0], at, source{where, model.Tag, nil})
 		}
+		found = found[1:]
 	}
-	if !met {
-		b.s.unmet = append(b.s.unmet, fmt.Sprintf("%s: %s", model.Field, qualifiedIn(model.Schema, model.Table, model.Column)))
+	if at < 0 {
+		name := []string{model.Schema, model.Table, model.Column}
+		if model.Schema == "" {
+			name = name[1:]
+		}
+		b.s.unmet = append(b.s.unmet, model.Field+": "+qualified(name...))
 	}
-	for _, r := range rest {
-		at := slices.IndexFunc(r.Columns, func(c sqlcols.Column) bool { return c.Name == model.Column })
+	for _, r := range found {
+		at := r.index(model.Column)
+		if at < 0 || r.kind == 'v' || r.kind == 'm' { // a view stores nothing: its columns are what they are made of
+			continue
+		}
 		if m := b.marks[origin{r.OID, r.Columns[at].Number}]; model.Tag.Encrypt && (m == nil || !m.tag.Encrypt) {
 			b.mark(r, at).fail("%s may mean it too, since its table has no schema: let TableName say which, or tag the column in the database", where)
 		}
 	}
-}
-
-func qualifiedIn(schema string, parts ...string) string {
-	if schema == "" {
-		return qualified(parts...)
-	}
-	return qualified(append([]string{schema}, parts...)...)
 }
 
 // named returns the relations that a struct can mean by a table's name: those on the search path first, in its order.
@@ -346,76 +345,101 @@ func isSystem(schema string) bool    { return schema == "pg_catalog" || schema =
 // written, through the parent too.
 func (b *builder) inherit() {
 	done := make(map[*relation]bool)
-	var visit func(r *relation)
-	visit = func(r *relation) {
-		if done[r] {
+	var visit func(child *relation)
+	visit = func(child *relation) {
+		if done[child] {
 			return
 		}
-		done[r] = true
-		for _, oid := range b.parents[r.OID] {
-			if parent := b.relations[oid]; parent != nil {
-				visit(parent)
-				b.inheritFrom(r, parent)
-			}
+		done[child] = true
+		for parent := range b.parentsOf(child) {
+			visit(parent)
+			b.inheritFrom(child, parent)
 		}
 	}
 	for _, r := range b.ordered {
 		visit(r)
 	}
-}
-
-func (b *builder) inheritFrom(child, parent *relation) {
-	for _, theirs := range b.byRelation[parent] {
-		at := slices.IndexFunc(child.Columns, func(c sqlcols.Column) bool { return c.Name == parent.Columns[theirs.at].Name })
-		if !theirs.tag.Encrypt || at < 0 {
-			continue
-		}
-		ours := b.marks[origin{child.OID, child.Columns[at].Number}]
-		if ours == nil {
-			ours = b.mark(child, at)
-			ours.tag, ours.label, ours.implicit, ours.domain, ours.problem = theirs.tag, theirs.label, theirs.implicit, theirs.domain, theirs.problem
-			ours.inherited = true
-			b.byRelation[child] = append(b.byRelation[child], ours)
-			slices.SortFunc(b.byRelation[child], func(a, b *mark) int { return a.at - b.at })
-			continue
-		}
-		merged, option := mergeTags(ours.tag, theirs.tag)
-		switch {
-		case option != "":
-			ours.fail("option %s: differs from that of its parent's column %s", option, theirs.name)
-			theirs.fail("option %s: differs from that of its child's column %s", option, ours.name)
-		case ours.implicit:
-			ours.tag, ours.label, ours.implicit = merged, theirs.label, theirs.implicit
-		case ours.label != theirs.label:
-			ours.fail("option key: differs from that of its parent's column %s", theirs.name)
-			theirs.fail("option key: differs from that of its child's column %s", ours.name)
+	for _, child := range b.ordered {
+		for parent := range b.parentsOf(child) {
+			b.compare(child, parent)
 		}
 	}
-	for _, ours := range b.byRelation[child] {
-		name := child.Columns[ours.at].Name
-		at := slices.IndexFunc(parent.Columns, func(c sqlcols.Column) bool { return c.Name == name })
-		if !ours.tag.Encrypt || at < 0 {
-			continue
-		}
-		if theirs := b.marks[origin{parent.OID, parent.Columns[at].Number}]; theirs == nil || !theirs.tag.Encrypt {
-			theirs = b.mark(parent, at)
-			theirs.fail("is not tagged, but its child's column %s is: tag both, or this one only", ours.name)
-			if !slices.Contains(b.byRelation[parent], theirs) {
-				b.byRelation[parent] = append(b.byRelation[parent], theirs)
+	for _, marks := range b.byRelation { // so that errors come in a fixed order
+		slices.SortFunc(marks, func(a, b *mark) int { return a.at - b.at })
+	}
+}
+
+func (b *builder) parentsOf(child *relation) iter.Seq[*relation] {
+	return func(yield func(*relation) bool) {
+		for _, oid := range b.parents[child.OID] {
+			if parent := b.relations[oid]; parent != nil && !yield(parent) {
+				return
 			}
 		}
 	}
 }
 
+func (b *builder) inheritFrom(child, parent *relation) {
+	for _, theirs := range b.byRelation[parent] {
+		at := child.index(parent.Columns[theirs.at].Name)
+		if at < 0 || !theirs.tag.Encrypt && theirs.problem == "" {
+			continue
+		}
+		ours := b.marks[origin{child.OID, child.Columns[at].Number}]
+		if ours == nil {
+			ours = b.mark(child, at)
+			ours.tag, ours.label, ours.implicit, ours.problem = theirs.tag, theirs.label, theirs.implicit, theirs.problem
+			ours.inherited = true
+			b.byRelation[child] = append(b.byRelation[child], ours)
+		} else if merged, option := mergeTags(ours.tag, theirs.tag); option == "" && ours.implicit {
+			ours.tag, ours.label, ours.implicit = merged, theirs.label, theirs.implicit
+		}
+	}
+}
+
+// compare refuses columns of parent and child that do not agree.
+func (b *builder) compare(child, parent *relation) {
+	for _, ours := range b.byRelation[child] {
+		at := parent.index(child.Columns[ours.at].Name)
+		if at < 0 {
+			continue
+		}
+		theirs := b.marks[origin{parent.OID, parent.Columns[at].Number}]
+		switch {
+		case theirs == nil || !theirs.tag.Encrypt:
+			if !ours.tag.Encrypt {
+				continue
+			}
+			if theirs == nil {
+				theirs = b.mark(parent, at)
+				b.byRelation[parent] = append(b.byRelation[parent], theirs)
+			}
+			theirs.fail("is not tagged, but its child's column %s is: tag both, or this one only", ours.name)
+		default:
+			_, option := mergeTags(ours.tag, theirs.tag)
+			if option == "" && ours.label != theirs.label {
+				option = "key"
+			}
+			if option != "" {
+				ours.fail("option %s: differs from that of its parent's column %s", option, theirs.name)
+				theirs.fail("option %s: differs from that of its child's column %s", option, ours.name)
+			}
+		}
+	}
+}
+
+// index returns which of its columns has a name, or -1.
+func (r *relation) index(name string) int {
+	return slices.IndexFunc(r.Columns, func(c sqlcols.Column) bool { return c.Name == name })
+}
+
 // checkColumn looks for what an encrypted column may not be.
 func (b *builder) checkColumn(m *mark) {
 	c, o := m.relation.columns[m.at], origin{m.relation.OID, m.relation.Columns[m.at].Number}
-	root, length, standard := c.oid, c.width, b.defaults[o]
+	root, length := c.oid, c.width
+	standard := c.defaults // one that is NULL is stored only where it overrides a domain's
 	if k := b.kinds[c.oid]; k != nil {
-		root, length = k.root, k.length
-		standard = cmp.Or(standard, k.standard)
-	} else if c.defaults {
-		standard = "an expression" // one that is NULL is not stored
+		root, length, standard = k.root, k.length, b.defaults[o]
 	}
 	switch {
 	case !isText(root) && root != byteaOID:
@@ -426,7 +450,7 @@ func (b *builder) checkColumn(m *mark) {
 		m.fail("its collation calls different tokens equal: give it a deterministic one")
 	case c.generated:
 		m.fail("is generated by the server, which cannot encrypt")
-	case standard != "" && !isNull(standard):
+	case standard:
 		m.fail("has a DEFAULT, which is no token: ALTER TABLE … ALTER COLUMN … DROP DEFAULT")
 	case b.partitionKeys[o]:
 		m.fail("is part of the partition key: what is encrypted has no order, and another token each time or key")
@@ -466,8 +490,8 @@ func (b *builder) checkPin(m *mark) {
 		if b.o.pinned(m.label, r.Schema, r.Name, name) {
 			return
 		}
-		for _, oid := range b.parents[r.OID] {
-			if parent := b.relations[oid]; parent != nil && !seen[parent] {
+		for parent := range b.parentsOf(r) {
+			if !seen[parent] {
 				seen[parent] = true
 				queue = append(queue, parent)
 			}
@@ -495,9 +519,6 @@ func (b *builder) publish() {
 			continue
 		}
 		r.columns = nil
-		if !isTemporary(r.Schema) {
-			put(b.s.schemas, r.Schema, r.Name, &r.Relation)
-		}
 		if r.row != 0 {
 			b.rows[r.row] = r
 		}

@@ -28,12 +28,13 @@ type catalog struct {
 	// Columns that an encrypted one may not be.
 	partitionKeys map[origin]bool
 	folding       map[origin]bool      // of a nondeterministic collation
-	defaults      map[origin]string    // of columns whose type is a domain
+	defaults      map[origin]bool      // DEFAULTs that are not NULL, of columns whose type is a domain
 	computed      map[origin][]origin  // generated columns, by those they are made from
 	ranges        map[uint32][]uint32  // range and multirange types, by their subtype
 	parents       map[uint32][]uint32  // inheritance and partitions
 	rules         map[uint32][]ruleUse // by the relation that has the rule; a view has one
 	insteadOf     map[uint32]bool      // views with an INSTEAD OF trigger
+	definitions   map[uint32]string    // of views that may reach a tagged column
 	functions     []function
 
 	names map[string]string // one copy of each
@@ -152,10 +153,11 @@ where not c.collisdeterministic and a.attnum > 0`, func(c *catalog, row [][]byte
 		c.folding[parseOrigin(row)] = true
 		return nil
 	}},
-	{`select f.adrelid, f.adnum, pg_catalog.pg_get_expr(f.adbin, f.adrelid)
-from pg_catalog.pg_attrdef f join pg_catalog.pg_attribute a on a.attrelid = f.adrelid and a.attnum = f.adnum
-join pg_catalog.pg_type t on t.oid = a.atttypid and t.typtype = 'd'`, func(c *catalog, row [][]byte) error {
-		c.defaults[parseOrigin(row)] = string(row[2])
+	// pg_get_expr would wait for whoever has locked the table.
+	{`select f.adrelid, f.adnum from pg_catalog.pg_attrdef f join pg_catalog.pg_attribute a on a.attrelid = f.adrelid and a.attnum = f.adnum
+join pg_catalog.pg_type t on t.oid = a.atttypid and t.typtype = 'd'
+where f.adbin::pg_catalog.text !~ '^[{]((COERCETODOMAIN|RELABELTYPE) :arg [{])*CONST [^{}]*:constisnull true'`, func(c *catalog, row [][]byte) error {
+		c.defaults[parseOrigin(row)] = true
 		return nil
 	}},
 	// Before PostgreSQL 15 it is the column that depends on the others, since then its expression.
@@ -198,6 +200,41 @@ from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespa
 where p.oid >= 16384 and p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype order by p.oid`, (*catalog).addFunction},
 }
 
+// viewQueries ask for the definitions of the views that reach what has a tag, by its type, by comment, or by one of the models' tables. The
+// server locks the tables of a view to write its definition: a migration that has locked one is not waited for long.
+func viewQueries(models []ModelColumn) []query {
+	var tables []string
+	for _, m := range models {
+		if table := quoteLiteral(m.Table); !slices.Contains(tables, table) {
+			tables = append(tables, table)
+		}
+	}
+	return []query{
+		{`select pg_catalog.set_config('lock_timeout', '1s', true)`, nil},
+		{`with recursive kinds as (
+	select objoid as oid from pg_catalog.pg_description
+	where classoid = 'pg_catalog.pg_type'::pg_catalog.regclass and objsubid = 0 and pg_catalog.lower(description) like '%pganon%'
+	union select t.oid from kinds join pg_catalog.pg_type t on t.typbasetype = kinds.oid and t.typtype = 'd'
+), reached as (
+	select d.objid as oid from kinds join pg_catalog.pg_depend d on d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass and d.refobjid = kinds.oid
+	where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objsubid > 0
+	union select objoid from pg_catalog.pg_description
+	where classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and objsubid > 0 and pg_catalog.lower(description) like '%pganon%'
+	union select oid from pg_catalog.pg_class where relname::pg_catalog.text = any (array[` + strings.Join(tables, ", ") + `]::pg_catalog.text[])
+	union select n.oid from reached, lateral (
+		select w.ev_class from pg_catalog.pg_depend d join pg_catalog.pg_rewrite w on w.oid = d.objid
+		where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = reached.oid
+			and d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.deptype = 'n'
+		union all select inhrelid from pg_catalog.pg_inherits where inhparent = reached.oid) n (oid)
+) select c.oid, pg_catalog.pg_get_viewdef(c.oid) from reached join pg_catalog.pg_class c on c.oid = reached.oid
+where c.relkind in ('v', 'm') and c.oid >= 16384`,
+			func(c *catalog, row [][]byte) error {
+				c.definitions[parseOID(row[0])] = string(row[1])
+				return nil
+			}},
+	}
+}
+
 // fingerprintSQL asks for what tags come from: domains with their comments and CHECKs, what uses them as a type, comments on columns; and the comment on a schema pganon, which means nothing, so that it can be changed to have everybody read again.
 const fingerprintSQL = `select pg_catalog.count(*) || ':' || coalesce(pg_catalog.sum(pg_catalog.hashtextextended(x, 0)), 0) from (
 select pg_catalog.concat_ws(' ', 'domain', t.oid, t.typnamespace, t.typname, t.typbasetype, d.description) x
@@ -226,9 +263,10 @@ func Fingerprint(ctx context.Context, pg *pgconn.PgConn) (string, error) {
 func newCatalog() *catalog {
 	return &catalog{
 		relations: make(map[uint32]*relation), domains: make(map[uint32]*domain),
-		partitionKeys: make(map[origin]bool), folding: make(map[origin]bool), defaults: make(map[origin]string), computed: make(map[origin][]origin),
+		partitionKeys: make(map[origin]bool), folding: make(map[origin]bool), defaults: make(map[origin]bool), computed: make(map[origin][]origin),
 		ranges: make(map[uint32][]uint32), parents: make(map[uint32][]uint32), rules: make(map[uint32][]ruleUse), insteadOf: make(map[uint32]bool),
-		names: make(map[string]string),
+		definitions: make(map[uint32]string),
+		names:       make(map[string]string),
 	}
 }
 
@@ -401,7 +439,5 @@ func parseNumber(b []byte) int16 {
 
 func parseOrigin(row [][]byte) origin { return origin{parseOID(row[0]), parseNumber(row[1])} }
 
-var nullDefault = regexp.MustCompile(`^(NULL|null)(::[^'()]*(\(\d+\))?)?$`)
-
-// isNull tells a DEFAULT that is NULL.
-func isNull(expression string) bool { return nullDefault.MatchString(expression) }
+// nullDefault is a domain's DEFAULT that is NULL.
+var nullDefault = regexp.MustCompile(`^NULL(::[^'()]*(\(\d+\))?)?$`)

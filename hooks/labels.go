@@ -135,7 +135,7 @@ func (b *builder) finishLabel(l *labelUse) {
 		l.problem = l.where + " " + noKeys
 	default:
 		ring, err := b.o.Keys.Keyring(b.ctx, l.Name)
-		if l.ring = ring; err != nil {
+		if l.asked, l.ring = true, ring; err != nil {
 			l.problem = fmt.Sprintf("label %s: read its keys: %v", l.Name, err)
 		} else {
 			l.problem = l.chooseKeys(ring)

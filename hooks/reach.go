@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/pganon/pganon/internal/sqlcols"
 )
 
 // refuse makes a relation opaque; the first reason counts.
@@ -106,8 +108,90 @@ func (b *builder) refuseWrapping() {
 // firstUserOID is the least OID of what initdb has not made.
 const firstUserOID = 16384
 
-// followRules looks at what views and rules reach. A view's columns have the types, and so the tags, of what they are; where the tag is not
-// that of the type, the view's own column must have it too.
+// readViews finds where the values of a view's columns come from. A column that holds an encrypted one's values has its label, whatever its
+// type. A view that does with encrypted columns what a statement may not do is refused, as that statement would be.
+func (b *builder) readViews() {
+	for _, r := range b.ordered {
+		b.readView(r)
+	}
+}
+
+// catalogPath is the search path that definitions are written for.
+var catalogPath = []string{"pg_catalog"}
+
+func (b *builder) readView(r *relation) {
+	text, ok := b.definitions[r.OID]
+	if !ok || b.read[r] {
+		return
+	}
+	b.read[r] = true // also of a view that is made of itself
+	for _, u := range b.rules[r.OID] {
+		if from := b.relations[u.table]; from != nil && u.selects {
+			b.readView(from)
+		}
+	}
+	name := qualified(r.Schema, r.Name)
+	if !slices.ContainsFunc(b.rules[r.OID], func(u ruleUse) bool { return b.relations[u.table] != nil && b.tagged(b.relations[u.table]) }) {
+		return
+	}
+	a, err := sqlcols.Analyze(text, b.s.View(catalogPath))
+	if err == nil && len(a.Mixed) > 0 {
+		err = a.Mixed[0]
+	}
+	switch {
+	case err != nil:
+		r.refuse(fmt.Sprintf("%s: its definition: %v", name, err))
+		return
+	case a.Open || len(a.Outputs) != len(r.Columns):
+		r.refuse(name + ": its definition has other columns than it has itself")
+		return
+	}
+	for i, out := range a.Outputs {
+		m, own := b.marks[origin{r.OID, r.Columns[i].Number}], r.Columns[i].Key
+		switch {
+		case out.Key == nil || out.Key == own:
+		case out.Array:
+			r.refuse(fmt.Sprintf("%s: column %s is an array of encrypted values: that is not supported", name, r.Columns[i].Name))
+		case own != nil || m != nil && m.tag.Encrypt:
+			r.refuse(fmt.Sprintf("%s: column %s has label %s by its tag, and values of label %s", name, r.Columns[i].Name, m.label, out.Key.Label))
+		default:
+			b.derive(r, i, out)
+		}
+	}
+}
+
+// derive gives a view's column the tag of the column whose values it holds.
+func (b *builder) derive(view *relation, at int, out sqlcols.Output) {
+	from := b.marks[origin{out.Origins[0].Relation.OID, out.Origins[0].Column.Number}]
+	m := b.mark(view, at)
+	m.tag, m.label, m.implicit, m.inherited = from.tag, from.label, from.implicit, true
+	view.Columns[at].Key = out.Key
+	if !slices.Contains(b.byRelation[view], m) {
+		b.byRelation[view] = append(b.byRelation[view], m)
+	}
+	switch l := b.labels[m.label]; {
+	case b.insteadOf[view.OID]:
+		m.fail("it has the values of column %s, and an INSTEAD OF trigger may put others there: give it that column's type", from.name)
+	case l != nil && l.Bytea != (b.root(view.columns[at].oid) == byteaOID):
+		m.fail("it has the values of column %s as another type: make it that column's", from.name)
+	case len(b.o.Labels) > 0:
+		b.checkPin(m)
+	}
+	if m.problem != "" {
+		view.refuse(m.problem)
+	}
+}
+
+// root returns what a type is without domains.
+func (b *builder) root(typ uint32) uint32 {
+	if k := b.kinds[typ]; k != nil {
+		return k.root
+	}
+	return typ
+}
+
+// followRules refuses what is made of something refused, and what has a rule that reaches an encrypted column: what the rule does is not
+// looked at.
 func (b *builder) followRules() {
 	owners := slices.Sorted(maps.Keys(b.rules))
 	for changed := true; changed; {
@@ -122,29 +206,22 @@ func (b *builder) followRules() {
 
 func (b *builder) followRule(r *relation) (changed bool) {
 	wasDependent, wasOpaque := b.dependent[r], r.Opaque
+	name := qualified(r.Schema, r.Name)
 	for _, u := range b.rules[r.OID] {
 		from := b.relations[u.table]
-		if from == nil || from == r && u.selects {
-			continue
-		}
-		tagged := b.tagged(from) || b.dependent[from]
-		if !tagged {
+		if from == nil || from == r && u.selects || !b.tagged(from) && !b.dependent[from] {
 			continue
 		}
 		b.dependent[r] = true
-		name := qualified(r.Schema, r.Name)
 		m := b.marks[u.origin]
+		encrypted := m != nil && m.tag.Encrypt
 		switch {
 		case from != r && from.Opaque != "":
 			r.refuse(fmt.Sprintf("%s: it is made of %s, which is refused: %s", name, qualified(from.Schema, from.Name), from.Opaque))
-		case !u.selects && (from != r && b.tagged(from) || m != nil && m.tag.Encrypt):
+		case !u.selects && (from != r && b.tagged(from) || encrypted):
 			r.refuse(fmt.Sprintf("%s: a rule of it reaches %s, which has encrypted columns", name, qualified(from.Schema, from.Name)))
-		case m == nil || !m.tag.Encrypt || m.domain != nil:
-		case b.insteadOf[r.OID]:
-			r.refuse(fmt.Sprintf("%s: it has an INSTEAD OF trigger, and reaches column %s, which is tagged without a domain", name, m.name))
-		case !slices.ContainsFunc(b.byRelation[r], func(own *mark) bool { return own.tag.Encrypt && own.label == m.label }):
-			r.refuse(fmt.Sprintf("%s: it is made of column %s, which is tagged without a domain: give that one a domain, or tag the view's own column with encrypt and key=%s",
-				name, m.name, quoteValue(m.label)))
+		case encrypted && !b.read[r]:
+			r.refuse(fmt.Sprintf("%s: it is made of column %s, and its definition could not be read: another session has locked a table of it", name, m.name))
 		}
 	}
 	return b.dependent[r] != wasDependent || r.Opaque != wasOpaque

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ type Options struct {
 	Keys fernet.KeySource
 	// RequireDomains refuses encrypted columns whose tag is not that of their type.
 	RequireDomains bool
-	// Previous is what was loaded before with the same Models and Labels. A tag that it has and the database has no more is an error.
+	// Previous is what was loaded before with the same Models, Labels and Keys. A tag that it has and the database has no more is an error.
 	Previous *Schema
 }
 
@@ -96,8 +97,10 @@ type Label struct {
 	// Implicit is true where the label is a column's name, since no tag has one: who renames the column loses its keys.
 	Implicit bool
 
-	ring           *fernet.Keyring // that Keys are of
-	plaintextReads atomic.Uint64   // while Migrating
+	asked bool            // the source of keys, which gave
+	ring  *fernet.Keyring // that Keys are of, nil where it gave none
+
+	plaintextReads atomic.Uint64 // while Migrating
 }
 
 // LabelDomain is a domain that has a label. Its comment holds the key that a deterministic label is written under, so as long as the
@@ -110,7 +113,7 @@ type LabelDomain struct {
 
 var versions atomic.Uint64
 
-// Load reads the tags, in one round trip, as whoever is connected: it needs no rights but to read the system catalogs. In a
+// Load reads the tags, in one round trip (two while another session has locked a table that a view reads), as whoever is connected: it needs no rights but to read the system catalogs. In a
 // transaction it sees what the transaction sees.
 //
 // It returns an error where the database cannot be read or the options cannot be; what is wrong with single tags is in
@@ -120,10 +123,16 @@ func Load(ctx context.Context, pg *pgconn.PgConn, o Options) (*Schema, error) {
 		return nil, fmt.Errorf("pganon: read tags: %w", err)
 	}
 	c := newCatalog()
-	if err := c.read(ctx, pg, catalogQueries); err != nil {
+	err := c.read(ctx, pg, slices.Concat(catalogQueries, viewQueries(o.Models)))
+	if locked, ok := errors.AsType[*pgconn.PgError](err); ok && locked.Code == lockNotAvailable {
+		c = newCatalog()
+		err = c.read(ctx, pg, catalogQueries)
+		c.fingerprint = "" // so that it is read again soon
+	}
+	if err != nil {
 		return nil, fmt.Errorf("pganon: read tags: %w", err)
 	}
-	if p := o.Previous; p != nil && p.digest == c.digest && p.keys == o.Keys && p.domainsOnly == o.RequireDomains && p.sameKeys(ctx) {
+	if p := o.Previous; p != nil && p.digest == c.digest && p.domainsOnly == o.RequireDomains && p.sameKeys(ctx, o.Keys) {
 		return p, nil
 	}
 	s := newBuilder(ctx, c, o).build()
@@ -131,13 +140,19 @@ func Load(ctx context.Context, pg *pgconn.PgConn, o Options) (*Schema, error) {
 	return s, nil
 }
 
+// lockNotAvailable is the SQLSTATE of a lock_timeout.
+const lockNotAvailable = "55P03"
+
 // sameKeys reports whether the source still gives each label the keys that it had.
-func (s *Schema) sameKeys(ctx context.Context) bool {
+func (s *Schema) sameKeys(ctx context.Context, keys fernet.KeySource) bool {
+	if s.keys == nil || keys == nil {
+		return s.keys == keys
+	}
 	for _, l := range s.labels {
-		if l.ring == nil {
-			continue // it was refused before its keys were asked for
+		if !l.asked {
+			continue
 		}
-		if ring, err := s.keys.Keyring(ctx, l.Name); err != nil || ring != l.ring {
+		if ring, err := keys.Keyring(ctx, l.Name); err != nil || ring != l.ring {
 			return false
 		}
 	}

@@ -1,6 +1,9 @@
 package hooks_test
 
 import (
+	"context"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -59,6 +62,14 @@ func (w *world) query(sql string) string {
 	last := results[len(results)-1]
 	require.NotEmpty(w.t, last.Rows, sql)
 	return string(last.Rows[0][0])
+}
+
+// begin runs sql in a transaction that the test's end undoes.
+func (w *world) begin(t *testing.T, sql string) {
+	t.Helper()
+	t.Cleanup(func() { w.pg.Exec(context.Background(), "rollback").ReadAll() })
+	_, err := w.pg.Exec(t.Context(), "begin; "+sql).ReadAll()
+	require.NoError(t, err)
 }
 
 // oid returns the OID of a relation.
@@ -212,7 +223,7 @@ func TestRefusals(t *testing.T) {
 
 		// What the server would put into it.
 		{`create table t (a app_email default 'x')`, "t", "column public.t.a: has a DEFAULT, which is no token: ALTER TABLE … ALTER COLUMN … DROP DEFAULT"},
-		{`create table t (a app_email default null, b app_ssn default null::text, c app_ssn default null::varchar(10))`, "t", ""},
+		{`create table t (a app_email default null, b app_ssn default null::text)`, "t", ""},
 		{`create table t (a app_email default coalesce(null, 'x'))`, "t", "column public.t.a: has a DEFAULT, which is no token: ALTER TABLE … ALTER COLUMN … DROP DEFAULT"},
 		{`create table t (a text default 'x'); comment on column t.a is 'pganon:"encrypt"'`, "t",
 			"column public.t.a: has a DEFAULT, which is no token: ALTER TABLE … ALTER COLUMN … DROP DEFAULT"},
@@ -226,7 +237,6 @@ func TestRefusals(t *testing.T) {
 		{`create table t (a app_email, c int, b int generated always as (c) stored)`, "t", ""},
 		{`create table t (a app_email) partition by list (a)`, "t",
 			"column public.t.a: is part of the partition key: what is encrypted has no order, and another token each time or key"},
-		{`create table t (a app_email, b int) partition by list (b, lower(a))`, "t", ""}, // list takes one; see below
 		{`create table t (a app_email, b int) partition by range (b, lower(a))`, "t",
 			"column public.t.a: is part of the partition key: what is encrypted has no order, and another token each time or key"},
 		{`create table t (a app_email, b int) partition by range (b, (b + 1))`, "t", ""},
@@ -270,33 +280,238 @@ func TestRefusals(t *testing.T) {
 		{`create type r as range (subtype = app_email); create table t (a r_multirange)`, "t",
 			"column public.t.a: its type holds encrypted values inside, in an array, a row or a range: that is not supported"},
 		{`create table t (a app.users)`, "t", "column public.t.a: its type holds encrypted values inside, in an array, a row or a range: that is not supported"},
-		{`create view t as select u from app.users u`, "t", "column public.t.u: its type holds encrypted values inside, in an array, a row or a range: that is not supported"},
 		{`create type c as (x int); create table t (a c)`, "t", ""},
 	} {
 		t.Run(c.sql, func(t *testing.T) {
-			_, err := w.pg.Exec(t.Context(), "begin; "+c.sql).ReadAll()
-			if err == nil {
-				s := w.load(hooks.Options{})
-				r := s.View([]string{"public"}).Relation("", c.relation)
-				require.NotNil(t, r)
-				assert.Equal(t, c.want, r.Opaque)
-				column := s.Column(r.OID, 100)
-				if c.want == "" {
-					assert.Nil(t, column)
-					assert.Empty(t, s.Refusals())
-				} else {
-					require.NotNil(t, column, "each column of a refused relation is refused")
-					assert.EqualError(t, column.Err, "pganon: table public.t is refused: "+c.want)
-					assert.Contains(t, s.Refusals(), column.Err)
-					assert.True(t, s.MayName("select from t"))
-				}
-				assert.Empty(t, s.View(appPath).Relation("", "pg_class").Opaque)
+			w.begin(t, c.sql)
+			s := w.load(hooks.Options{})
+			r := s.View([]string{"public"}).Relation("", c.relation)
+			require.NotNil(t, r)
+			assert.Equal(t, c.want, r.Opaque)
+			column := s.Column(r.OID, 100)
+			if c.want == "" {
+				assert.Nil(t, column)
+				assert.Empty(t, s.Refusals())
 			} else {
-				assert.Contains(t, c.sql, "partition by list (b, lower(a))", err)
+				require.NotNil(t, column, "each column of a refused relation is refused")
+				assert.EqualError(t, column.Err, "pganon: table public.t is refused: "+c.want)
+				assert.Contains(t, s.Refusals(), column.Err)
+				assert.True(t, s.MayName("select from t"))
 			}
-			_, err = w.pg.Exec(t.Context(), "rollback").ReadAll()
-			require.NoError(t, err)
+			assert.Empty(t, s.View(appPath).Relation("", "pg_class").Opaque)
 		})
 	}
 	assert.Empty(t, w.load(hooks.Options{}).Refusals())
+}
+
+// Views have the labels of what they show, by their columns' types or, where those are others, by what they are made of.
+func TestViews(t *testing.T) {
+	w := newWorld(t, tables+`
+create table app.plain (id int, note text, mail text); comment on column app.plain.mail is 'pganon:"encrypt,deterministic,key=mail"';
+create table app.other (id int, mail text); comment on column app.other.mail is 'pganon:"encrypt,deterministic,key=othermail"'`)
+	for _, c := range []struct {
+		sql    string
+		labels string // of v's columns, or what it is refused for
+	}{
+		{`create view v as select id, email from app.users`, " email"},
+		{`create view v as select * from app.users where email is not null`, "  email ssn"},
+		{`create view v as select email::text e, email::varchar v, ssn as x from app.users`, "email email ssn"},
+		{`create view v as select count(*), count(email) c from app.users`, " "},
+		{`create view v as select null::app_email email, id from app.users`, "email "},
+		{`create view v as select u.email, o.total from app.users u join app.orders o on o.email = u.email`, "its definition: orders.email: compared with users.email by =, while its key is being rotated"},
+		{`create view v as select email from app.users union all select email from app.orders`, "email"},
+		{`create view v as select id, mail from app.plain`, " mail"},
+		{`create view v as select id, mail as a, mail as b from app.plain`, " mail mail"},
+		{`create view v as select id, note from app.plain`, " "},
+		{`create view v as select id from app.plain where mail is null`, ""},
+		{`create view w as select mail m from app.plain; create view v as select m from w`, "mail"},
+		{`create materialized view v as select id, mail from app.plain`, " mail"},
+		{`create materialized view v as select id, email from app.users`, " email"},
+		{`create view v as with x as (select id, mail from app.plain) select x.mail, x.id from x`, "mail "},
+		{`create view v as select mail from app.plain; comment on column v.mail is 'pganon:"encrypt,deterministic,key=mail"'`, "mail"},
+		{`create view v as select name from crm.users`, ""},
+
+		{`create view v as select id, lower(email) from app.users`, "its definition: users.email: argument of lower()"},
+		{`create view v as select coalesce(email, '') e from app.users`, "its definition: users.email: "},
+		{`create view v as select email || 'x' from app.users`, "its definition: users.email: operator ||"},
+		{`create view v as select to_jsonb(u) from app.users u`, "its definition: users.email: argument of to_jsonb()"},
+		{`create view v as select u from app.users u`, "its definition: users.email: "},
+		{`create view v as select array_agg(email) from app.users`, "column array_agg is an array of encrypted values: that is not supported"},
+		{`create view v as select array[mail] x from app.plain`, "column x is an array of encrypted values: that is not supported"},
+		{`create view v as select id from app.users where email like 'a%'`, "its definition: users.email: operator ~~"},
+		{`create view v as select id from app.users order by ssn`, "its definition: users.ssn: ORDER BY"},
+		{`create view v as select mail || '' from app.plain`, "its definition: plain.mail: operator ||"},
+		{`create view w as select lower(mail) m from app.plain; create view v as select m from w`, "its definition: w: public.w: its definition: plain.mail: argument of lower()"},
+		{`create view v as select mail from app.plain; comment on column v.mail is 'pganon:"encrypt,deterministic,key=othermail"'`,
+			"column mail has label othermail by its tag, and values of label mail"},
+		{`create view v as select mail from app.plain; comment on column v.mail is 'pganon:"encrypt"'`, "column mail has label public.v.mail by its tag, and values of label mail"},
+		{`create view v as select mail from app.plain; create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger x instead of insert on v for each row execute function f()`,
+			"it has the values of column app.plain.mail, and an INSTEAD OF trigger may put others there: give it that column's type"},
+		{`create view v as select email from app.users; create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger x instead of insert on v for each row execute function f()`, "email"},
+		{`create table v (id int); create rule r as on insert to v do also insert into app.plain values (new.id)`, "a rule of it reaches app.plain, which has encrypted columns"},
+		{`create table v (id int); create rule r as on insert to v do also delete from app.users`, "a rule of it reaches app.users, which has encrypted columns"},
+		{`create table v (id int); create rule r as on insert to v do also insert into crm.users values (new.id)`, ""},
+		{`create table v (e app_email, id int); create rule r as on update to v do also insert into crm.users (email) values (old.e)`, "a rule of it reaches public.v, which has encrypted columns"},
+		{`create table v (e app_email, id int); create rule r as on update to v do instead nothing`, "email "},
+	} {
+		t.Run(c.sql, func(t *testing.T) {
+			w.begin(t, c.sql)
+			s := w.load(hooks.Options{})
+			v := s.View([]string{"public"}).Relation("", "v")
+			var labels []string
+			for _, column := range v.Columns {
+				name := ""
+				if column.Key != nil {
+					name = column.Key.Label
+					if v.Opaque == "" {
+						assert.Same(t, s.Label(column.Key), s.Column(v.OID, uint16(column.Number)).Label)
+					}
+				}
+				labels = append(labels, name)
+			}
+			if v.Opaque != "" {
+				assert.Contains(t, v.Opaque, c.labels)
+				assert.NotEmpty(t, c.labels)
+			} else {
+				assert.Equal(t, c.labels, strings.Join(labels, " "))
+			}
+			assert.Equal(t, strings.Contains(c.sql, "app"), s.MayName("select from v"), "views that reach a tagged table count as such")
+		})
+	}
+}
+
+// Partitions and children have their parents' labels, by their types or without.
+func TestInheritance(t *testing.T) {
+	w := newWorld(t, tables)
+	for _, c := range []struct {
+		sql, want string // of p.e, c.e, g.e: the label, or what it is refused for
+	}{
+		{`create table p (id int, e app_email) partition by range (id); create table c partition of p for values from (0) to (9) partition by range (id);
+			create table g partition of c for values from (0) to (5)`, "email|email|email"},
+		{`create table p (id int, e app_email); create table c () inherits (p); create table g (x int) inherits (c)`, "email|email|email"},
+		{`create table p (id int, e app_email); create table c (x int, e app_email, id int); alter table c inherit p; create table g (like p)`, "email|email|email"},
+		{`create table p (id int, e app_email); create table c as select * from p; create table g as table c`, "email|email|email"},
+		{`create table p (id int, e text) partition by range (id); comment on column p.e is 'pganon:"encrypt"';
+			create table c partition of p for values from (0) to (9) partition by range (id); create table g (x int, e text, id int); alter table g drop x;
+			alter table c attach partition g for values from (0) to (5)`, "public.p.e|public.p.e|public.p.e"},
+		{`create table p (id int, e text); comment on column p.e is 'pganon:"encrypt"'; create table c () inherits (p); create table g () inherits (c);
+			comment on column g.e is 'pganon:"encrypt"'`, "public.p.e|public.p.e|public.p.e"},
+		{`create table p (id int, e text); comment on column p.e is 'pganon:"encrypt,key=k"'; create table c () inherits (p);
+			comment on column c.e is 'pganon:"encrypt,key=k"'; create table g () inherits (p)`, "k|k|k"},
+		{`create table p (id int, e text); comment on column p.e is 'pganon:"encrypt,key=k"'; create table c () inherits (p);
+			comment on column c.e is 'pganon:"encrypt,key=other"'; create table g () inherits (p); -- the one that agrees is not refused`,
+			"column public.p.e: option key: differs from that of its child's column public.c.e|column public.c.e: option key: differs from that of its parent's column public.p.e|k"},
+		{`create table p (id int, e text); comment on column p.e is 'pganon:"encrypt"'; create table c () inherits (p);
+			comment on column c.e is 'pganon:"encrypt,deterministic"'; create table g () inherits (p)`,
+			"column public.p.e: option deterministic: differs from that of its child's column public.c.e|column public.c.e: option deterministic: differs from that of its parent's column public.p.e|public.p.e"},
+		{`create table p (id int, e text); create table c () inherits (p); comment on column c.e is 'pganon:"encrypt"'; create table g () inherits (p)`,
+			"column public.p.e: is not tagged, but its child's column public.c.e is: tag both, or this one only|public.c.e|"},
+		{`create table p (id int, e app_email); create table c () inherits (p); alter table c alter e set default 'x'; create table g () inherits (p)`,
+			"email|column public.c.e: has a DEFAULT, which is no token: ALTER TABLE … ALTER COLUMN … DROP DEFAULT|email"},
+		{`create table p (id int); create table q (e text); create table c () inherits (p, q); comment on column q.e is 'pganon:"encrypt,key=k"';
+			create table g () inherits (c); alter table p add e text`,
+			"column public.p.e: is not tagged, but its child's column public.c.e is: tag both, or this one only|k|k"},
+		{`create table p (id int, e text); comment on column p.e is 'pganon:"encrypt,"'; create table c () inherits (p); create table g () inherits (c)`,
+			"column public.p.e: its comment: empty option|column public.p.e: its comment: empty option|column public.p.e: its comment: empty option"},
+	} {
+		t.Run(c.sql, func(t *testing.T) {
+			w.begin(t, c.sql)
+			s := w.load(hooks.Options{})
+			var got []string
+			for _, name := range []string{"p", "c", "g"} {
+				r := s.View([]string{"public"}).Relation("", name)
+				at := slices.IndexFunc(r.Columns, func(c sqlcols.Column) bool { return c.Name == "e" })
+				switch {
+				case r.Opaque != "":
+					got = append(got, r.Opaque)
+				case r.Columns[at].Key == nil:
+					got = append(got, "")
+				default:
+					got = append(got, r.Columns[at].Key.Label)
+					assert.Same(t, s.Label(r.Columns[at].Key), w.column(s, name, "e").Label)
+				}
+			}
+			assert.Equal(t, c.want, strings.Join(got, "|"))
+		})
+	}
+}
+
+type User struct {
+	Email string `pganon:"encrypt,deterministic,key=model"`
+	Name  string `pganon:"redact"`
+	Notes string `gorm:"column:comments" pganon:"encrypt"`
+}
+
+type shopUser struct {
+	Email string `pganon:"encrypt,deterministic"`
+}
+
+func (shopUser) TableName() string { return "shop.users" }
+
+func TestStructTags(t *testing.T) {
+	w := newWorld(t, "create schema shop; create schema old; create table shop.users (id int, email text)")
+	users := func(models ...any) hooks.Options {
+		columns, err := hooks.ParseModels(models)
+		require.NoError(t, err)
+		return hooks.Options{Models: columns}
+	}
+	for _, c := range []struct {
+		name, sql, relation string
+		options             hooks.Options
+		want                string // label of email, or what it is refused for
+		untyped, unmet      []string
+	}{
+		{"no table yet", "", "shop.users", users(User{}), `column shop.users.email: struct field hooks_test.User.Email may mean it too, since its table has no schema: let TableName say which, or tag the column in the database`,
+			nil, []string{"hooks_test.User.Email: users.email", "hooks_test.User.Name: users.name", "hooks_test.User.Notes: users.comments"}},
+		{"on the path", "create table users (email text, name text, comments text); drop table shop.users", "users", users(&User{}), "model",
+			[]string{"public.users.comments", "public.users.email"}, nil},
+		{"a column is missing", "create table users (email text, name text); drop table shop.users", "users", users(&User{}), "model",
+			[]string{"public.users.email"}, []string{"hooks_test.User.Notes: users.comments"}},
+		{"first on the path", "create table users (email text, name text, comments text); create table old.users (email text); set search_path = old, public, shop", "old.users", users(User{}), "model",
+			[]string{"old.users.email"}, []string{"hooks_test.User.Name: users.name", "hooks_test.User.Notes: users.comments"}},
+		{"elsewhere too", "create table users (email text, name text, comments text)", "shop.users", users(User{}),
+			"column shop.users.email: struct field hooks_test.User.Email may mean it too, since its table has no schema: let TableName say which, or tag the column in the database",
+			[]string{"public.users.comments", "public.users.email"}, nil},
+		{"elsewhere with a tag of its own", "create table users (email text, name text, comments text); alter table shop.users alter email type app_email", "shop.users", users(User{}), "email",
+			[]string{"public.users.comments", "public.users.email"}, nil},
+		{"elsewhere a view", "create table users (email text, name text, comments text); alter table shop.users rename to x; create view shop.users as select ''::text email", "shop.users", users(User{}), "",
+			[]string{"public.users.comments", "public.users.email"}, nil},
+		{"with a schema", "create table users (email text)", "users", users(shopUser{}), "", []string{"shop.users.email"}, nil},
+		{"with a schema, there", "", "shop.users", users(shopUser{}), "shop.users.email", []string{"shop.users.email"}, nil},
+		{"like the domain", "alter table shop.users alter email type app_email", "shop.users", users(shopUser{}), "email", nil, nil},
+		{"unlike the domain", "alter table shop.users alter email type app_ssn", "shop.users", users(shopUser{}),
+			"column shop.users.email: option deterministic: struct field hooks_test.shopUser.Email and domain public.app_ssn differ", nil, nil},
+		{"like the comment", `comment on column shop.users.email is 'pganon:"encrypt,deterministic,key=x"'`, "shop.users", users(shopUser{}), "x", []string{"shop.users.email"}, nil},
+		{"unlike the comment", `comment on column shop.users.email is 'pganon:"redact"'`, "shop.users", users(shopUser{}),
+			"column shop.users.email: option encrypt: struct field hooks_test.shopUser.Email and another source differ", []string{"shop.users.email"}, nil},
+		{"unlike another model", "create table users (email text); drop table shop.users; alter table users set schema shop; set search_path = shop, public", "shop.users", users(shopUser{}, User{}), "model",
+			[]string{"shop.users.email"}, []string{"hooks_test.User.Name: users.name", "hooks_test.User.Notes: users.comments"}},
+		{"domains required", "", "shop.users", hooks.Options{Models: users(shopUser{}).Models, RequireDomains: true},
+			"column shop.users.email: is tagged without a domain, which pganon.domains=required refuses: give it a type made by DomainSQL", []string{"shop.users.email"}, nil},
+		{"domains required, there", "alter table shop.users alter email type app_email", "shop.users", hooks.Options{Models: users(shopUser{}).Models, RequireDomains: true}, "email", nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w.begin(t, c.sql)
+			s := w.load(c.options)
+			schema, name, ok := strings.Cut(c.relation, ".")
+			if !ok {
+				schema, name = "public", schema
+			}
+			r := s.View(nil).Relation(schema, name)
+			require.NotNil(t, r)
+			got := r.Opaque
+			for _, column := range r.Columns {
+				if column.Name == "email" && column.Key != nil && got == "" {
+					got = column.Key.Label
+					assert.Equal(t, column.Key.Label != "email", !s.Column(r.OID, uint16(column.Number)).Typed)
+					assert.Equal(t, c.name == "with a schema, there", s.Label(column.Key).Implicit)
+				}
+			}
+			assert.Equal(t, c.want, got)
+			assert.Equal(t, c.untyped, s.Untyped())
+			assert.Equal(t, c.unmet, s.Unmet())
+			assert.Contains(t, s.Names(), "email")
+			assert.Contains(t, s.Names(), "Email")
+		})
+	}
 }
