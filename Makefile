@@ -1,13 +1,15 @@
 # The race detector needs cgo; without a C compiler the tests run without it.
 RACE := $(if $(and $(filter 1,$(shell go env CGO_ENABLED)),$(shell command -v $$(go env CC))),-race)
-MODULES := . bench/fernet tools
+# Modules of their own: what they need is not in the go.mod of who uses pganon.
+SUBMODULES := bench/fernet examples/sqlx
+MODULES := . $(SUBMODULES) tools
 
 .PHONY: test lint bench fuzz
 
 # Finds or starts a PostgreSQL by itself; see package pganontest.
 test:
 	go test $(RACE) -timeout 20m ./...
-	cd bench/fernet && go test ./...
+	@for module in $(SUBMODULES); do echo "go test: $$module"; (cd $$module && go test $(RACE) ./...) || exit 1; done
 
 lint:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
@@ -15,6 +17,10 @@ lint:
 	GOOS=darwin go vet ./...
 	GOOS=windows go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
+	@for module in $(SUBMODULES); do \
+		echo "go vet, staticcheck: $$module"; \
+		(cd $$module && go vet ./... && go tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
+	done
 	@for module in $(MODULES); do echo "go mod tidy: $$module"; (cd $$module && go mod tidy -diff) || exit 1; done
 	CGO_ENABLED=0 go build ./...
 
