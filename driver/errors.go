@@ -28,7 +28,7 @@ func stepError(at step, who *principal, err error) error {
 	case stepSettings, stepSettingsParse, stepAgain, stepRestore:
 	case stepClean:
 		return fmt.Errorf("pganon: clean session: %w", err)
-	case stepText:
+	case stepText, stepParse:
 		if who != nil && who.readOnly && refusesWrite(pgErr) {
 			hinted := *pgErr
 			hinted.Hint = fmt.Sprintf("Role %q is masked: what it reads must not be written back.", who.role)
