@@ -14,6 +14,7 @@ import (
 
 	"github.com/pganon/pganon/internal/guc"
 	"github.com/pganon/pganon/internal/loghash"
+	"github.com/pganon/pganon/internal/refusal"
 	"github.com/pganon/pganon/internal/scope"
 )
 
@@ -79,7 +80,7 @@ func (id Identity) clone() Identity {
 
 func (id Identity) check() error {
 	if err := guc.Check(id.User, id.Tenant, id.Groups, id.Role, id.Settings); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidIdentity, err)
+		return refusal.New(ErrInvalidIdentity, err)
 	}
 	return nil
 }
@@ -87,6 +88,8 @@ func (id Identity) check() error {
 // Masked returns a context whose statements run as the masked role that the DSN key pganon.masked_role names, whoever is asking, and
 // with the settings of who is asking. No context derived from it is unmasked: not by [WithIdentity], not by [System].
 // Where no masked role is configured, the statement is refused.
+//
+// Whose own role may read less than the masked one reads more under it: who may ask is for the program to say first.
 func Masked(ctx context.Context) context.Context { return masked(ctx, "") }
 
 // MaskedAs is [Masked] with a masked role of its own. A statement under two different masked roles is refused: neither is known to
