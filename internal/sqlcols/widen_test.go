@@ -16,8 +16,8 @@ import (
 
 // rotating is the clinic's schema while D and B have tokens of several keys.
 func rotating() *schema {
-	return newSchema(&sqlcols.Key{Label: "D", Searchable: true, Several: true}, &sqlcols.Key{Label: "R", Several: true},
-		&sqlcols.Key{Label: "B", Searchable: true, Several: true}, clinic...).withFunctions()
+	return newSchema(&sqlcols.Key{Label: "D", Searchable: true, Several: true, Mixed: true}, &sqlcols.Key{Label: "R", Several: true, Mixed: true},
+		&sqlcols.Key{Label: "B", Searchable: true, Several: true, Mixed: true}, clinic...).withFunctions()
 }
 
 func two(k *sqlcols.Key) int {
@@ -152,6 +152,24 @@ func TestMixed(t *testing.T) {
 		a, err = sqlcols.Analyze(row.text, newSchema(keyD, keyR, keyB, clinic...))
 		require.NoError(t, err, row.text)
 		assert.Empty(t, a.Mixed, row.text)
+	}
+}
+
+// What compares stored tokens only is right while they are of one key, whichever key that is.
+func TestMixedUnlessHeldToOneKey(t *testing.T) {
+	held := newSchema(&sqlcols.Key{Label: "D", Searchable: true, Several: true}, keyR, keyB, clinic...)
+	for text, right := range map[string]bool{
+		"INSERT INTO users (email) VALUES ($1) ON CONFLICT (email) DO NOTHING": true,
+		"SELECT 1 FROM users u JOIN orders o ON o.email = u.email":             true,
+		"SELECT email FROM users GROUP BY email":                               true,
+		"SELECT 1 FROM users WHERE email IN (SELECT email FROM orders)":        true,
+		"SELECT 1 FROM users WHERE email = (SELECT $1)":                        false,
+		"WITH p(m) AS (SELECT $1) SELECT 1 FROM users, p WHERE email = m":      false,
+		"INSERT INTO users (email) SELECT DISTINCT $1::text":                   false,
+	} {
+		a, err := sqlcols.Analyze(text, held)
+		require.NoError(t, err, text)
+		assert.Equal(t, right, len(a.Mixed) == 0, text)
 	}
 }
 
