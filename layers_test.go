@@ -28,11 +28,12 @@ var arrows = map[string]struct{ ours, others []string }{
 	"internal/scope":      {ours: []string{"internal/guc"}},
 	"internal/sqlcols":    {ours: []string{"internal/sqllex"}},
 	"internal/sqllex":     {},
-	"driver":              {ours: []string{"", "hooks", "redact", "internal/guc", "internal/loghash", "internal/scope", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5", "github.com/ngrok/sqlmw"}},
+	"internal/sqlgen":     {},
+	"driver":              {ours: []string{"", "fernet", "hooks", "redact", "internal/guc", "internal/loghash", "internal/scope", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5", "github.com/ngrok/sqlmw"}},
 	"hooks":               {ours: []string{"fernet", "redact", "internal/canon", "internal/nearest", "internal/sqlcols", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5/pgconn", "github.com/jinzhu/inflection", "github.com/ngrok/sqlmw"}},
 	"redact":              {ours: []string{"internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},
 	"pganontest":          {others: []string{"github.com/jackc/pgx/v5", "github.com/ory/dockertest/v3", "github.com/fergusstrange/embedded-postgres", "golang.org/x/sys"}},
-	"bench":               {ours: []string{"", "driver", "pganontest"}, others: []string{"github.com/jackc/pgx/v5"}},
+	"bench":               {ours: []string{"", "driver", "fernet", "hooks", "pganontest"}, others: []string{"github.com/jackc/pgx/v5"}},
 	"examples/quickstart": {ours: []string{"", "driver", "pganontest"}, others: []string{"github.com/jackc/pgx/v5"}},
 }
 

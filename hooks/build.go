@@ -17,6 +17,10 @@ const (
 	byteaOID   = 17
 	textOID    = 25
 	varcharOID = 1043
+
+	byteaArrayOID   = 1001
+	textArrayOID    = 1009
+	varcharArrayOID = 1015
 )
 
 // narrowest is the length that a varchar column of tokens must have: it holds the token of a value of 100 bytes.

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/jackc/pgx/v5/pgtype"
-
 	"github.com/pganon/pganon/internal/sqlcols"
 	"github.com/pganon/pganon/internal/sqllex"
 	"github.com/pganon/pganon/redact"
@@ -254,9 +252,9 @@ func (p *Plan) Types(types []uint32) ([]uint32, error) {
 		case domain != nil && domain != s.label:
 			return nil, redact.Safe(fmt.Errorf("pganon: encrypt statement: PostgreSQL takes $%d for a value of label %s, this package does not", s.from+1, domain.Name))
 		case domain != nil && domain.Bytea:
-			sent[i] = pgtype.ByteaOID
+			sent[i] = byteaOID
 		case domain != nil:
-			sent[i] = pgtype.TextOID
+			sent[i] = textOID
 		case s.label != nil && !s.fits(oid), s.label == nil && p.schema.Wraps(oid):
 			return nil, redact.Safe(fmt.Errorf("pganon: encrypt statement: PostgreSQL takes $%d for a value of a type (OID %d) that does not go with %s", s.from+1, oid, cmp.Or(s.column, "a value that is not encrypted")))
 		}
@@ -267,13 +265,13 @@ func (p *Plan) Types(types []uint32) ([]uint32, error) {
 // fits says whether tokens go as a type: a domain of another database object reports itself, all else its base.
 func (s *slot) fits(oid uint32) bool {
 	switch oid {
-	case pgtype.TextOID, pgtype.VarcharOID:
+	case textOID, varcharOID:
 		return !s.isArray()
-	case pgtype.ByteaOID:
+	case byteaOID:
 		return !s.isArray() && s.label.Bytea
-	case pgtype.TextArrayOID, pgtype.VarcharArrayOID:
+	case textArrayOID, varcharArrayOID:
 		return s.isArray()
-	case pgtype.ByteaArrayOID:
+	case byteaArrayOID:
 		return s.isArray() && s.label.Bytea
 	}
 	return false
