@@ -207,8 +207,12 @@ func (r *resolver) settle(a *Analysis) {
 // link says that a value may be the one parameter or the other: then they mean the same, also where nothing looks at the value.
 func (r *resolver) link(p, q occurrence) {
 	for _, o := range [...]occurrence{p, q} {
-		if known := &r.params[o.n-1]; known.linked.n == 0 {
+		known := &r.params[o.n-1]
+		switch {
+		case known.linked.n == 0:
 			known.linked = o
+		case known.linked.array != o.array:
+			r.useAsIs(o, use{form: useClause, name: "an array of values beside single ones"})
 		}
 	}
 	if a, b := r.root(p.n), r.root(q.n); a != b {
