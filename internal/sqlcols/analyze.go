@@ -125,7 +125,7 @@ func (r *resolver) top(statement Statement, a *Analysis) {
 		a.Outputs, a.Open = []Output{{Name: "QUERY PLAN"}}, false
 	case *Declare:
 		t := r.query(nil, st.Query)
-		r.outputs(st, &t, a)
+		r.outputs(&t, a)
 		for _, c := range t.columns {
 			if c.value.key != nil && !c.value.direct {
 				r.refuse(st.Query.Span, c.value.origins[0], 0, "output of a cursor that is not the column itself, which FETCH would not know")
@@ -134,13 +134,13 @@ func (r *resolver) top(statement Statement, a *Analysis) {
 		a.Outputs, a.Open = nil, false
 	default:
 		if t, rows := r.statement(nil, statement); rows {
-			r.outputs(statement, &t, a)
+			r.outputs(&t, a)
 		}
 	}
 }
 
 // outputs says what the columns are that go to the client.
-func (r *resolver) outputs(statement Statement, t *table, a *Analysis) {
+func (r *resolver) outputs(t *table, a *Analysis) {
 	a.Outputs, a.Open = make([]Output, len(t.columns)), t.open
 	for i := range t.columns {
 		c := &t.columns[i]
@@ -316,7 +316,11 @@ func (r *resolver) refuseKeys(at Span, a, b Origin) {
 
 // refuseUnknown says that a name means nothing, as far as the schema is known.
 func (r *resolver) refuseUnknown(at Span, reason string) {
-	r.refuse(at, Origin{}, 0, reason).Unknown = true
+	e := r.refuse(at, Origin{}, 0, reason)
+	e.Unknown = true
+	if !slices.Contains(r.reasons, e) { // it matters more than the last of too many
+		r.reasons[len(r.reasons)-1] = e
+	}
 }
 
 // mix says that something compares tokens of a key in a way that no rewriting saves while there are several.
@@ -324,7 +328,7 @@ func (r *resolver) mix(at Span, column Origin, key *Key, reason string) {
 	if !key.Several || len(r.mixed) >= maxReasons {
 		return
 	}
-	e := &Error{Position: at.Start, Column: column.String(), Reason: reason + ", while its key is being rotated"}
+	e := &Error{Position: at.Start, Column: column.text(), Reason: reason + ", while its key is being rotated"}
 	for _, old := range r.mixed {
 		if *old == *e {
 			return
