@@ -125,7 +125,7 @@ func (r *resolver) top(statement Statement, a *Analysis) {
 		a.Outputs, a.Open = []Output{{Name: "QUERY PLAN"}}, false
 	case *Declare:
 		t := r.query(nil, st.Query)
-		r.outputs(st, &t, a)
+		r.outputs(&t, a)
 		for _, c := range t.columns {
 			if c.value.key != nil && !c.value.direct {
 				r.refuse(st.Query.Span, c.value.origins[0], 0, "output of a cursor that is not the column itself, which FETCH would not know")
@@ -134,13 +134,13 @@ func (r *resolver) top(statement Statement, a *Analysis) {
 		a.Outputs, a.Open = nil, false
 	default:
 		if t, rows := r.statement(nil, statement); rows {
-			r.outputs(statement, &t, a)
+			r.outputs(&t, a)
 		}
 	}
 }
 
 // outputs says what the columns are that go to the client.
-func (r *resolver) outputs(statement Statement, t *table, a *Analysis) {
+func (r *resolver) outputs(t *table, a *Analysis) {
 	a.Outputs, a.Open = make([]Output, len(t.columns)), t.open
 	for i := range t.columns {
 		c := &t.columns[i]
@@ -207,8 +207,12 @@ func (r *resolver) settle(a *Analysis) {
 // link says that a value may be the one parameter or the other: then they mean the same, also where nothing looks at the value.
 func (r *resolver) link(p, q occurrence) {
 	for _, o := range [...]occurrence{p, q} {
-		if known := &r.params[o.n-1]; known.linked.n == 0 {
+		known := &r.params[o.n-1]
+		switch {
+		case known.linked.n == 0:
 			known.linked = o
+		case known.linked.array != o.array:
+			r.useAsIs(o, use{form: useClause, name: "an array of values beside single ones"})
 		}
 	}
 	if a, b := r.root(p.n), r.root(q.n); a != b {
@@ -312,7 +316,11 @@ func (r *resolver) refuseKeys(at Span, a, b Origin) {
 
 // refuseUnknown says that a name means nothing, as far as the schema is known.
 func (r *resolver) refuseUnknown(at Span, reason string) {
-	r.refuse(at, Origin{}, 0, reason).Unknown = true
+	e := r.refuse(at, Origin{}, 0, reason)
+	e.Unknown = true
+	if !slices.Contains(r.reasons, e) { // it matters more than the last of too many
+		r.reasons[len(r.reasons)-1] = e
+	}
 }
 
 // mix says that something compares tokens of a key in a way that no rewriting saves while there are several.
@@ -333,7 +341,7 @@ func (r *resolver) mixes(at Span, column Origin, reason string) {
 	if len(r.mixed) >= maxReasons {
 		return
 	}
-	e := &Error{Position: at.Start, Column: column.String(), Reason: reason + ", while its key is being rotated"}
+	e := &Error{Position: at.Start, Column: column.text(), Reason: reason + ", while its key is being rotated"}
 	for _, old := range r.mixed {
 		if *old == *e {
 			return

@@ -3,6 +3,7 @@
 package sqlgen
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -77,8 +78,9 @@ type Generator struct {
 type scope struct{ tables []table }
 
 type table struct {
-	name    string // "" where its columns have no name in front
+	name    string
 	columns []Column
+	real    bool // one of Tables, so that its columns are what they are said to be
 }
 
 // New returns a Generator.
@@ -125,7 +127,11 @@ func (g *Generator) Statement() string {
 	if g.chance(25) {
 		with = g.with()
 	}
-	switch n := g.rand.IntN(100); {
+	n := g.rand.IntN(100)
+	if strings.HasPrefix(with, "WITH RECURSIVE") {
+		n %= 90 // not before MERGE
+	}
+	switch {
 	case n < 40:
 		text, _ := g.query(nil)
 		return with + text
@@ -170,8 +176,8 @@ func (g *Generator) with() string {
 			kinds := g.kinds()
 			first, c := g.query(kinds)
 			columns = named(c, "r")
-			g.ctes = append(g.ctes, table{name, columns})
-			g.scopes = append(g.scopes, &scope{[]table{{name, columns}}})
+			g.ctes = append(g.ctes, table{name: name, columns: columns})
+			g.scopes = append(g.scopes, &scope{[]table{{name: name, columns: columns}}})
 			items := make([]string, len(kinds))
 			for i, k := range kinds {
 				items[i] = g.expr(k)
@@ -198,7 +204,7 @@ func (g *Generator) with() string {
 			columns = named(c, "w")
 			list = append(list, fmt.Sprintf("%s(%s) AS (%s)", quote(name), names(columns), text))
 		}
-		g.ctes = append(g.ctes, table{name, columns})
+		g.ctes = append(g.ctes, table{name: name, columns: columns})
 	}
 	if recursive {
 		return "WITH RECURSIVE " + strings.Join(list, ", ") + " "
@@ -215,13 +221,15 @@ func named(columns []Column, prefix string) []Column {
 	return columns
 }
 
-func names(columns []Column) string {
+func columnNames(columns []Column) []string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
 		list[i] = quote(c.Name)
 	}
-	return strings.Join(list, ", ")
+	return list
 }
+
+func names(columns []Column) string { return strings.Join(columnNames(columns), ", ") }
 
 func (g *Generator) kinds() []Kind {
 	kinds := make([]Kind, 1+g.rand.IntN(3))
@@ -274,9 +282,7 @@ func (g *Generator) insert(returning bool) string {
 		for range 1 + g.rand.IntN(3) {
 			values := make([]string, len(columns))
 			for i, c := range columns {
-				if values[i] = g.expr(c.Kind); g.chance(8) {
-					values[i] = pick(g, "DEFAULT", "NULL")
-				}
+				values[i] = g.assigned(c.Kind)
 			}
 			rows = append(rows, "("+strings.Join(values, ", ")+")")
 		}
@@ -296,7 +302,7 @@ func (g *Generator) insert(returning bool) string {
 			text += "(" + quote(pick(g, t.Columns...).Name) + ") "
 		}
 		if update {
-			g.scopes = append(g.scopes, &scope{[]table{{alias, t.Columns}, {"excluded", t.Columns}}})
+			g.scopes = append(g.scopes, &scope{[]table{{alias, t.Columns, true}, {"excluded", t.Columns, true}}})
 			text += "DO UPDATE SET " + g.set(t)
 			if g.chance(30) {
 				text += " WHERE " + g.expr(Bool)
@@ -307,7 +313,7 @@ func (g *Generator) insert(returning bool) string {
 		}
 	}
 	if returning {
-		text += g.returningItems(table{alias, t.Columns})
+		text += g.returningItems(table{alias, t.Columns, true})
 	}
 	return text
 }
@@ -323,6 +329,14 @@ func (g *Generator) returningItems(tables ...table) string {
 		items = append(items, g.item(pick(g, Text, Int, Det, Rnd)))
 	}
 	return " RETURNING " + strings.Join(items, ", ")
+}
+
+// assigned makes a value that is written into a column.
+func (g *Generator) assigned(k Kind) string {
+	if g.chance(8) {
+		return pick(g, "DEFAULT", "NULL")
+	}
+	return g.expr(k)
 }
 
 // set makes the assignments of SET; the scope holds the target already.
@@ -346,11 +360,7 @@ func (g *Generator) set(t Table) string {
 		return "(" + names(columns) + ") = " + pick(g, "", "ROW") + "(" + strings.Join(values, ", ") + ")"
 	}
 	for _, i := range perm {
-		value := g.expr(t.Columns[i].Kind)
-		if g.chance(8) {
-			value = pick(g, "DEFAULT", "NULL")
-		}
-		list = append(list, quote(t.Columns[i].Name)+" = "+value)
+		list = append(list, quote(t.Columns[i].Name)+" = "+g.assigned(t.Columns[i].Kind))
 	}
 	return strings.Join(list, ", ")
 }
@@ -370,7 +380,7 @@ func (g *Generator) update(returning bool) string {
 		from = " FROM " + g.from(s)
 		g.scopes = g.scopes[:len(g.scopes)-1]
 	}
-	s.tables = append([]table{{alias, t.Columns}}, s.tables...)
+	s.tables = append([]table{{alias, t.Columns, true}}, s.tables...)
 	g.scopes = append(g.scopes, s)
 	text += " SET " + g.set(t) + from
 	if g.chance(80) {
@@ -397,7 +407,7 @@ func (g *Generator) delete(returning bool) string {
 		text += " USING " + g.from(s)
 		g.scopes = g.scopes[:len(g.scopes)-1]
 	}
-	s.tables = append([]table{{alias, t.Columns}}, s.tables...)
+	s.tables = append([]table{{alias, t.Columns, true}}, s.tables...)
 	g.scopes = append(g.scopes, s)
 	text += " WHERE " + g.expr(Bool)
 	g.scopes = g.scopes[:len(g.scopes)-1]
@@ -415,10 +425,11 @@ func (g *Generator) merge() string {
 	g.scopes = append(g.scopes, s)
 	text += g.item1(s)
 	source := s.tables
-	both := append(slices.Clone(source), table{alias, t.Columns})
+	both := append(slices.Clone(source), table{alias, t.Columns, true})
 	s.tables = both
 	text += " ON " + g.expr(Bool)
-	for range 1 + g.rand.IntN(3) {
+	last := 1 + g.rand.IntN(3)
+	for i := range last {
 		matched := g.chance(60)
 		if matched {
 			s.tables = both
@@ -427,7 +438,7 @@ func (g *Generator) merge() string {
 			s.tables = source
 			text += " WHEN NOT MATCHED"
 		}
-		if g.chance(40) {
+		if i < last-1 || g.chance(40) {
 			text += " AND " + g.expr(Bool)
 		}
 		switch {
@@ -502,7 +513,9 @@ func (g *Generator) query(kinds []Kind) (string, []Column) {
 		}
 		items = append(items, g.one(
 			func() string { return "count(*)" },
-			func() string { return "count(" + pick(g, "", "DISTINCT ") + g.expr(pick(g, Det, Rnd, Text)) + ")" },
+			func() string {
+				return "count(" + pick(g, "", "DISTINCT ") + cmp.Or(g.column(pick(g, Det, Rnd, Text)), "1") + ")"
+			},
 			func() string { return "array_agg(" + g.expr(pick(g, Det, Rnd)) + ")" },
 			func() string { return "max(" + g.expr(pick(g, Text, Int)) + ")" },
 		))
@@ -517,9 +530,7 @@ func (g *Generator) query(kinds []Kind) (string, []Column) {
 	case kinds == nil && from != "" && g.chance(20):
 		items = append(items, "*")
 		if len(s.tables) > 0 && g.chance(50) {
-			if t := pick(g, s.tables...); t.name != "" {
-				items = []string{quote(t.name) + ".*"}
-			}
+			items = []string{quote(pick(g, s.tables...).name) + ".*"}
 		}
 	case kinds == nil:
 		for range 1 + g.rand.IntN(3) {
@@ -549,7 +560,7 @@ func (g *Generator) query(kinds []Kind) (string, []Column) {
 			func() string { return g.expr(pick(g, Int, Text)) },
 			func() string { return g.expr(pick(g, Int, Text)) + " DESC" },
 			func() string { return "1" },
-			func() string { return pick(g, "id", "email", "name", "o1") },
+			func() string { return pick(g, append([]string{"1", "1", "email"}, columnNames(columns)...)...) },
 		)
 	}
 	if g.chance(8) {
@@ -625,7 +636,7 @@ func (g *Generator) item1(s *scope) string {
 		if g.chance(30) && len(s.tables) > 0 {
 			lateral = "LATERAL "
 		} else if len(g.scopes) > 0 && g.scopes[len(g.scopes)-1] == s {
-			g.scopes = g.scopes[:len(g.scopes)-1] // its neighbours are not to be seen
+			g.scopes = slices.Clip(g.scopes[:len(g.scopes)-1]) // its neighbours are not to be seen
 		}
 		q, columns := g.query(g.kinds())
 		g.scopes = outer
@@ -635,7 +646,7 @@ func (g *Generator) item1(s *scope) string {
 			columns = named(columns, "a")
 			text += "(" + names(columns) + ")"
 		}
-		s.tables = append(s.tables, table{name, columns})
+		s.tables = append(s.tables, table{name: name, columns: columns})
 		return text
 	case n < 24:
 		kinds := g.kinds()
@@ -653,15 +664,15 @@ func (g *Generator) item1(s *scope) string {
 		}
 		columns = named(columns, "v")
 		name := g.fresh("v")
-		s.tables = append(s.tables, table{name, columns})
+		s.tables = append(s.tables, table{name: name, columns: columns})
 		return "(VALUES " + strings.Join(rows, ", ") + ") AS " + quote(name) + "(" + names(columns) + ")"
 	case n < 28:
 		name := g.fresh("f")
-		s.tables = append(s.tables, table{name, []Column{{"m", pick(g, Det, Det, Rnd, Text)}}})
+		s.tables = append(s.tables, table{name: name, columns: []Column{{"m", pick(g, Det, Det, Rnd, Text)}}})
 		return "unnest(" + g.param() + Cast + "::text[]) AS " + quote(name) + "(m)"
 	case n < 30:
 		name := g.fresh("g")
-		s.tables = append(s.tables, table{name, []Column{{name, Int}}})
+		s.tables = append(s.tables, table{name: name, columns: []Column{{name, Int}}})
 		return "generate_series(1, 3) AS " + quote(name)
 	case n < 45 && len(g.ctes) > 0:
 		c := pick(g, g.ctes...)
@@ -688,7 +699,7 @@ func (g *Generator) item1(s *scope) string {
 			columns = append(columns, t.Columns[len(columns):]...)
 		}
 	}
-	s.tables = append(s.tables, table{name, columns})
+	s.tables = append(s.tables, table{name, columns, true})
 	return text
 }
 
@@ -700,11 +711,16 @@ func (g *Generator) column(k Kind) string {
 	if g.odd() && g.chance(30) {
 		return quote(pick(g, "email", "ssn", "name", "id", "nope", "E-Mail", "status"))
 	}
+	return g.columnOf(k, false)
+}
+
+// columnOf is column without oddities, but that an unqualified name may mean something else. Real is for tables' own columns only.
+func (g *Generator) columnOf(k Kind, real bool) string {
 	var found []string
 	for i := len(g.scopes) - 1; i >= 0; i-- {
 		for _, t := range g.scopes[i].tables {
 			for _, c := range t.columns {
-				if c.Kind != k {
+				if c.Kind != k || real && !t.real {
 					continue
 				}
 				n := 1
@@ -715,7 +731,7 @@ func (g *Generator) column(k Kind) string {
 						}
 					}
 				}
-				if (n == 2 && g.chance(50) || g.chance(3)) || t.name == "" {
+				if n == 2 && g.chance(50) || g.chance(3) {
 					found = append(found, quote(c.Name))
 				} else {
 					found = append(found, quote(t.name)+"."+quote(c.Name))
@@ -772,7 +788,10 @@ func (g *Generator) expr(k Kind) string {
 	}
 	if g.chance(60) {
 		if c := g.column(k); c != "" {
-			if (k == Det || k == Rnd) && g.chance(4) {
+			if k == Text || k == Int || !g.chance(4) {
+				return c
+			}
+			if c := g.columnOf(k, true); strings.Contains(c, ".") {
 				return c + Cast + "::text"
 			}
 			return c
@@ -788,7 +807,7 @@ func (g *Generator) expr(k Kind) string {
 				s := &scope{}
 				g.scopes = append(g.scopes, s)
 				from := g.from(s)
-				text := "(SELECT count(" + g.one(func() string { return "*" }, func() string { return g.expr(Det) }, func() string { return g.expr(Rnd) }) + ") FROM " + from + " WHERE " + g.expr(Bool) + ")"
+				text := "(SELECT count(" + g.one(func() string { return "*" }, func() string { return cmp.Or(g.column(pick(g, Det, Rnd)), "*") }) + ") FROM " + from + " WHERE " + g.expr(Bool) + ")"
 				g.scopes = g.scopes[:len(g.scopes)-1]
 				return text
 			},
