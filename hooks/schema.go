@@ -103,8 +103,8 @@ type Label struct {
 	plaintextReads atomic.Uint64 // while Migrating
 }
 
-// LabelDomain is a domain that has a label. Its comment holds the key that a deterministic label is written under, so as long as the
-// domain has this comment, what is known of the label holds.
+// LabelDomain is a domain that has a label. As long as it has this comment, which names the key that a deterministic label is written under,
+// Label.Write is the right one.
 type LabelDomain struct {
 	OID          uint32
 	Schema, Name string
