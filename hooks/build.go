@@ -73,7 +73,7 @@ func newBuilder(ctx context.Context, c *catalog, o Options) *builder {
 		ctx: ctx, catalog: c, o: o,
 		s: &Schema{
 			fingerprint: c.fingerprint, digest: c.digest, keys: o.Keys, domainsOnly: o.RequireDomains,
-			relations: c.relations, schemas: make(map[string]map[string]*sqlcols.Relation), functions: make(map[string]map[string][]sqlcols.Function),
+			relations: c.relations, schemas: make(map[string]map[string]*sqlcols.Relation),
 			columns: make(map[origin]*Column), refused: make(map[uint32]*Column), labels: make(map[*sqlcols.Key]*Label),
 			domains: make(map[uint32]*Label), wrapping: make(map[uint32]bool),
 		},
@@ -93,6 +93,11 @@ func (b *builder) build() *Schema {
 	for _, d := range b.domains {
 		b.kinds[d.oid] = b.kind(d)
 	}
+	for _, r := range b.ordered {
+		if r.row != 0 {
+			b.rows[r.row] = r
+		}
+	}
 	b.findMarks()
 	b.inherit()
 	for _, m := range b.encrypted() {
@@ -100,10 +105,13 @@ func (b *builder) build() *Schema {
 	}
 	b.findLabels()
 	b.refuseColumns()
+	b.refuseLostDomains()
+	b.refuseLost(isTable)
+	b.findFunctions()
 	b.readViews()
+	b.refuseLost(isView)
 	b.refuseWrapping()
 	b.followRules()
-	b.refuseLost()
 	b.publish()
 	return b.s
 }
@@ -302,11 +310,12 @@ func (m *mark) fail(format string, args ...any) {
 // Another role may have another path, so no other table of that name may take the field's values unencrypted.
 func (b *builder) meet(model ModelColumn) {
 	where := "struct field " + model.Field
+	tag, err := parseTag(model.Tag.String())
 	found := b.named(model.Schema, model.Table)
 	at := -1
 	if len(found) > 0 && (model.Schema != "" || slices.Contains(b.path, found[0].Schema)) {
 		if at = found[0].index(model.Column); at >= 0 {
-			b.say(found[0], at, source{where, model.Tag, nil})
+			b.say(found[0], at, source{where, tag, err})
 		}
 		found = found[1:]
 	}
@@ -506,6 +515,7 @@ func (b *builder) checkPin(m *mark) {
 
 // publish fills the Schema.
 func (b *builder) publish() {
+	var names []string
 	shown := make(map[string]bool)
 	if b.o.Previous != nil {
 		for _, name := range b.o.Previous.shown {
@@ -515,17 +525,16 @@ func (b *builder) publish() {
 	for _, model := range b.o.Models {
 		shown[model.Column] = true
 		shown[model.Field[strings.LastIndexByte(model.Field, '.')+1:]] = true
+		if model.Tag.Encrypt {
+			names = append(names, model.Table) // it may be made after this
+		}
 	}
-	var names []string
 	for _, r := range b.ordered {
 		if r.kind == 'c' {
 			delete(b.relations, r.OID)
 			continue
 		}
 		r.columns = nil
-		if r.row != 0 {
-			b.rows[r.row] = r
-		}
 		if b.tagged(r) || b.dependent[r] {
 			names = append(names, r.Name)
 		}
@@ -546,11 +555,8 @@ func (b *builder) publish() {
 			b.s.refusals = append(b.s.refusals, l.Err)
 		}
 	}
-	for _, f := range b.functions {
-		if out, ok := b.function(f); ok {
-			names = append(names, f.name)
-			put(b.s.functions, f.schema, f.name, append(b.s.functions[f.schema][f.name], out))
-		}
+	for _, functions := range b.findFunctions() {
+		names = slices.AppendSeq(names, maps.Keys(functions))
 	}
 	b.s.names = *newMatcher(names)
 	b.s.shown = slices.Sorted(maps.Keys(shown))
@@ -576,6 +582,17 @@ func (b *builder) publishColumn(m *mark) {
 	if m.tag.Encrypt && m.domain == nil && !m.inherited {
 		b.s.untyped = append(b.s.untyped, m.name)
 	}
+}
+
+// findFunctions finds the functions that have to do with labels. It is called again when views have theirs.
+func (b *builder) findFunctions() map[string]map[string][]sqlcols.Function {
+	b.s.functions = make(map[string]map[string][]sqlcols.Function)
+	for _, f := range b.functions {
+		if out, ok := b.function(f); ok {
+			put(b.s.functions, f.schema, f.name, append(b.s.functions[f.schema][f.name], out))
+		}
+	}
+	return b.s.functions
 }
 
 // function says what a function has to do with labels, and whether it has at all.

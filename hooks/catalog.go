@@ -235,7 +235,8 @@ where c.relkind in ('v', 'm') and c.oid >= 16384`,
 	}
 }
 
-// fingerprintSQL asks for what tags come from: domains with their comments and CHECKs, what uses them as a type, comments on columns; and the comment on a schema pganon, which means nothing, so that it can be changed to have everybody read again.
+// fingerprintSQL asks for what tags come from: domains with their comments and CHECKs, what uses them as a type, comments on columns,
+// views and rules, children; and the comment on a schema pganon, which means nothing, so that it can be changed to have everybody read again.
 const fingerprintSQL = `select pg_catalog.count(*) || ':' || coalesce(pg_catalog.sum(pg_catalog.hashtextextended(x, 0)), 0) from (
 select pg_catalog.concat_ws(' ', 'domain', t.oid, t.typnamespace, t.typname, t.typbasetype, d.description) x
 from pg_catalog.pg_type t left join pg_catalog.pg_description d
@@ -245,8 +246,11 @@ union all select pg_catalog.concat_ws(' ', 'check', oid, contypid, convalidated,
 union all select pg_catalog.concat_ws(' ', 'use', t.oid, d.classid, d.objid, d.objsubid)
 from pg_catalog.pg_type t join pg_catalog.pg_depend d on d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass and d.refobjid = t.oid
 where t.typtype = 'd' and t.oid >= 16384
-union all select pg_catalog.concat_ws(' ', 'comment', objoid, objsubid, description) from pg_catalog.pg_description
-where classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and objsubid > 0 and pg_catalog.lower(description) like '%pganon%'
+union all select pg_catalog.concat_ws(' ', 'comment', c.oid, c.relnamespace, c.relname, d.objsubid, d.description)
+from pg_catalog.pg_description d join pg_catalog.pg_class c on c.oid = d.objoid
+where d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objsubid > 0 and pg_catalog.lower(d.description) like '%pganon%'
+union all select pg_catalog.concat_ws(' ', 'rule', oid, ev_class, ev_type, xmin) from pg_catalog.pg_rewrite where ev_class >= 16384
+union all select pg_catalog.concat_ws(' ', 'child', inhrelid, inhparent) from pg_catalog.pg_inherits
 union all select pg_catalog.concat_ws(' ', 'version', pg_catalog.obj_description(oid, 'pg_namespace'))
 from pg_catalog.pg_namespace where nspname = 'pganon') s`
 

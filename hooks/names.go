@@ -111,6 +111,8 @@ func newMatcher(names []string) *matcher {
 	return m
 }
 
+func (m *matcher) empty() bool { return m.next == nil && !m.any }
+
 // match reports whether text may name one.
 func (m *matcher) match(text string) bool {
 	if m.next == nil {

@@ -34,7 +34,7 @@ func (b *builder) refuseColumns() {
 	}
 }
 
-// refuseWrapping makes relations opaque that have a column whose type holds encrypted values inside.
+// refuseWrapping makes relations opaque that have a column whose type holds encrypted values inside, or that the server makes of one.
 func (b *builder) refuseWrapping() {
 	inside := make(map[uint32]bool)
 	hold := func(typ uint32) {
@@ -89,15 +89,15 @@ func (b *builder) refuseWrapping() {
 	b.s.wrapping = inside
 	for _, r := range b.ordered {
 		for i, c := range r.columns {
-			if c.oid >= firstUserOID && inside[c.oid] && r.kind != 'c' {
+			if inside[c.oid] && r.kind != 'c' {
 				r.refuse(fmt.Sprintf("column %s: its type holds encrypted values inside, in an array, a row or a range: that is not supported",
 					qualified(r.Schema, r.Name, r.Columns[i].Name)))
 			}
 		}
 	}
-	for _, o := range slices.SortedFunc(maps.Keys(b.computed), func(x, y origin) int { return cmp.Or(cmp.Compare(x.table, y.table), cmp.Compare(x.number, y.number)) }) {
-		for _, from := range b.computed[o] {
-			r, at := b.column(o)
+	for o, computed := range b.computed {
+		r, at := b.column(o)
+		for _, from := range computed {
 			if m := b.marks[from]; r != nil && m != nil && m.tag.Encrypt {
 				r.refuse(fmt.Sprintf("column %s: is generated from column %s, of which the server sees tokens only", qualified(r.Schema, r.Name, r.Columns[at].Name), m.name))
 			}
@@ -155,25 +155,29 @@ func (b *builder) readView(r *relation) {
 		case own != nil || m != nil && m.tag.Encrypt:
 			r.refuse(fmt.Sprintf("%s: column %s has label %s by its tag, and values of label %s", name, r.Columns[i].Name, m.label, out.Key.Label))
 		default:
-			b.derive(r, i, out)
+			b.derive(r, i, out.Key)
 		}
 	}
 }
 
-// derive gives a view's column the tag of the column whose values it holds.
-func (b *builder) derive(view *relation, at int, out sqlcols.Output) {
-	from := b.marks[origin{out.Origins[0].Relation.OID, out.Origins[0].Column.Number}]
+// derive gives a view's column the label whose values it holds.
+func (b *builder) derive(view *relation, at int, key *sqlcols.Key) {
+	l := b.labels[key.Label]
+	if l == nil {
+		view.refuse(fmt.Sprintf("column %s: %v", qualified(view.Schema, view.Name, view.Columns[at].Name), b.s.labels[key].Err))
+		return
+	}
 	m := b.mark(view, at)
-	m.tag, m.label, m.implicit, m.inherited = from.tag, from.label, from.implicit, true
-	view.Columns[at].Key = out.Key
+	m.tag, m.label, m.implicit, m.inherited = l.tag, l.Name, l.Implicit, true
+	view.Columns[at].Key = key
 	if !slices.Contains(b.byRelation[view], m) {
 		b.byRelation[view] = append(b.byRelation[view], m)
 	}
-	switch l := b.labels[m.label]; {
+	switch {
 	case b.insteadOf[view.OID]:
-		m.fail("it has the values of column %s, and an INSTEAD OF trigger may put others there: give it that column's type", from.name)
-	case l != nil && l.Bytea != (b.root(view.columns[at].oid) == byteaOID):
-		m.fail("it has the values of column %s as another type: make it that column's", from.name)
+		m.fail("it has values of label %s, and an INSTEAD OF trigger may put others there: give it their type", l.Name)
+	case l.Bytea != (b.root(view.columns[at].oid) == byteaOID):
+		m.fail("it has values of label %s as another type: make it theirs", l.Name)
 	case len(b.o.Labels) > 0:
 		b.checkPin(m)
 	}
@@ -232,8 +236,11 @@ func (b *builder) tagged(r *relation) bool {
 	return r.Opaque != "" || slices.ContainsFunc(b.byRelation[r], func(m *mark) bool { return m.tag.Encrypt })
 }
 
+func isTable(r *relation) bool { return !isView(r) && r.kind != 'c' }
+func isView(r *relation) bool  { return r.kind == 'v' || r.kind == 'm' }
+
 // refuseLost refuses what was encrypted when Previous was read and has no tag any more: the same column, or one of its name.
-func (b *builder) refuseLost() {
+func (b *builder) refuseLost(concerns func(*relation) bool) {
 	p := b.o.Previous
 	if p == nil {
 		return
@@ -245,13 +252,12 @@ func (b *builder) refuseLost() {
 		}
 	}
 	for _, r := range b.ordered {
-		if r.kind == 'c' {
+		if !concerns(r) {
 			continue
 		}
 		names := byName[qualified(r.Schema, r.Name)]
 		for i, c := range r.Columns {
-			o := origin{r.OID, c.Number}
-			if was := p.columns[o]; (was == nil || !was.encrypted) && !names[c.Name] {
+			if was := p.columns[origin{r.OID, c.Number}]; (was == nil || !was.encrypted) && !names[c.Name] {
 				continue
 			}
 			m := b.mark(r, i)
@@ -266,9 +272,17 @@ func (b *builder) refuseLost() {
 			r.refuse(m.problem)
 		}
 	}
-	for oid, l := range p.domains {
+}
+
+// refuseLostDomains refuses domains that had a tag when Previous was read.
+func (b *builder) refuseLostDomains() {
+	if b.o.Previous == nil {
+		return
+	}
+	for _, oid := range slices.Sorted(maps.Keys(b.o.Previous.domains)) {
 		if d := b.domains[oid]; d != nil && b.s.domains[oid] == nil {
-			b.badDomain(d, l.Name, fmt.Sprintf("domain %s: had a tag when it was read before, and has none now: put the tag back", qualified(d.schema, d.name)))
+			b.badDomain(d, b.o.Previous.domains[oid].Name,
+				fmt.Sprintf("domain %s: had a tag when it was read before, and has none now: put the tag back", qualified(d.schema, d.name)))
 		}
 	}
 }

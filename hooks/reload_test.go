@@ -31,6 +31,8 @@ func TestLostTags(t *testing.T) {
 			map[string]string{"app.orders": "column app.orders.email" + lost}, nil},
 		{"column's comment", `comment on column crm.users.email is 'pganon:"encrypt"'`, "comment on column crm.users.email is 'the address'",
 			map[string]string{"crm.users": "column crm.users.email" + lost}, []string{"app.users"}},
+		{"column's comment, under a view", `comment on column crm.users.email is 'pganon:"encrypt"'; create view crm.v as select email from crm.users; create view crm.n as select id from crm.users`,
+			"comment on column crm.users.email is null", map[string]string{"crm.users": "column crm.users.email" + lost, "crm.v": "column crm.v.email" + lost}, nil},
 		{"made anew", "", "drop table app.users; create table app.users (id int, email text, ssn app_ssn)",
 			map[string]string{"app.users": "column app.users.email" + lost}, []string{"app.orders"}},
 		{"another in its place", "", "alter table app.users rename to gone; create table app.users (email text)",
@@ -109,6 +111,9 @@ func TestFingerprint(t *testing.T) {
 		"comment on schema pganon is '1'",
 		"comment on schema pganon is '2'",
 		"create function f(app_email) returns int language sql as 'select 1'",
+		"create view crm.v as select name from crm.users",
+		"create or replace view crm.v as select name || '' as name from crm.users",
+		"create table crm.child () inherits (crm.users)",
 	} {
 		w.Exec(sql)
 		after := ask()

@@ -103,8 +103,8 @@ type Label struct {
 	plaintextReads atomic.Uint64 // while Migrating
 }
 
-// LabelDomain is a domain that has a label. Its comment holds the key that a deterministic label is written under, so as long as the
-// domain has this comment, what is known of the label holds.
+// LabelDomain is a domain that has a label. As long as it has this comment, which names the key that a deterministic label is written under,
+// Label.Write is the right one.
 type LabelDomain struct {
 	OID          uint32
 	Schema, Name string
@@ -113,8 +113,11 @@ type LabelDomain struct {
 
 var versions atomic.Uint64
 
-// Load reads the tags, in one round trip (two while another session has locked a table that a view reads), as whoever is connected: it needs no rights but to read the system catalogs. In a
-// transaction it sees what the transaction sees.
+// Load reads the tags, in one round trip, as whoever is connected: it needs no rights but to read the system catalogs. In a transaction
+// it sees what the transaction sees.
+//
+// The definitions of views can be read only while no other session has a table of theirs locked in ACCESS EXCLUSIVE MODE. Load waits a second
+// for that, then refuses the views that show encrypted columns, until it is called again.
 //
 // It returns an error where the database cannot be read or the options cannot be; what is wrong with single tags is in
 // [Schema.Refusals]. Where nothing has changed it returns Previous.
@@ -166,9 +169,7 @@ func (s *Schema) Version() uint64 { return s.version }
 func (s *Schema) Fingerprint() string { return s.fingerprint }
 
 // Empty reports whether nothing is encrypted or refused, so that no statement needs a look.
-func (s *Schema) Empty() bool {
-	return len(s.domains) == 0 && len(s.columns) == 0 && len(s.refused) == 0
-}
+func (s *Schema) Empty() bool { return len(s.domains) == 0 && s.names.empty() }
 
 // Column returns the encrypted column with the origin that RowDescription reports, or nil. Of a refused relation it returns each column,
 // with its Err. Where it returns nil and [Schema.Known] is false, the schema may have changed.
@@ -202,8 +203,8 @@ func (s *Schema) DomainNamed(schema, name string) *Label {
 // decrypted.
 func (s *Schema) Wraps(oid uint32) bool { return s.wrapping[oid] }
 
-// MayName reports whether a text may name an encrypted or refused relation, a view or rule that reaches one, or a function that has to
-// do with a label. If not, the text need not be read. A name is found as a substring, in any case; a text with u&" in it may name all.
+// MayName reports whether a text may name an encrypted or refused relation, one that reaches it by a view or rule, the table of a model, or
+// a function that has to do with a label. If not, the text need not be read. A name is found as a substring, in any case; a text with u&" in it may name all.
 func (s *Schema) MayName(text string) bool { return s.names.match(text) }
 
 // Names returns the names of all columns that have a tag, and of the struct fields that have one: what a log must not show.

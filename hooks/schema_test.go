@@ -346,7 +346,10 @@ create table app.other (id int, mail text); comment on column app.other.mail is 
 			"column mail has label othermail by its tag, and values of label mail"},
 		{`create view v as select mail from app.plain; comment on column v.mail is 'pganon:"encrypt"'`, "column mail has label public.v.mail by its tag, and values of label mail"},
 		{`create view v as select mail from app.plain; create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger x instead of insert on v for each row execute function f()`,
-			"it has the values of column app.plain.mail, and an INSTEAD OF trigger may put others there: give it that column's type"},
+			"column public.v.mail: it has values of label mail, and an INSTEAD OF trigger may put others there: give it their type"},
+		{`create view v as select id, mail::bytea from app.plain`, "its definition: plain.mail: cast to bytea"},
+		{`create function app.mail() returns app_email language sql return null::app_email; create view v as select id, app.mail() n from app.plain where mail is not null`, " email"},
+		{`create function app.mail() returns app_email language sql return null::app_email; create view v as select id, lower(app.mail()) m from app.plain where mail is not null`, "its definition: mail.mail: "},
 		{`create view v as select email from app.users; create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger x instead of insert on v for each row execute function f()`, "email"},
 		{`create table v (id int); create rule r as on insert to v do also insert into app.plain values (new.id)`, "a rule of it reaches app.plain, which has encrypted columns"},
 		{`create table v (id int); create rule r as on insert to v do also delete from app.users`, "a rule of it reaches app.users, which has encrypted columns"},
@@ -378,6 +381,41 @@ create table app.other (id int, mail text); comment on column app.other.mail is 
 			assert.Equal(t, strings.Contains(c.sql, "app"), s.MayName("select from v"), "views that reach a tagged table count as such")
 		})
 	}
+}
+
+// What a rotation makes wrong is refused in a view while tokens of several keys are in the columns.
+func TestViewsWhileKeysRotate(t *testing.T) {
+	w := newWorld(t, tables+"create view app.v as select u.email, o.total from app.users u join app.orders o on o.email = u.email")
+	assert.NotEmpty(t, w.load(hooks.Options{}).View(appPath).Relation("", "v").Opaque)
+	sql, err := hooks.ChangeDomainSQL(hooks.Domain{Name: "app_email", Tag: mustTag(t, "encrypt,deterministic,key=email"), Keys: w.ring.KeyIDs()[1:]})
+	require.NoError(t, err)
+	w.Exec(sql)
+	assert.NotEmpty(t, w.load(hooks.Options{}).View(appPath).Relation("", "v").Opaque, "not validated")
+	sql, err = hooks.ValidateDomainSQL(hooks.Domain{Name: "app_email", Tag: mustTag(t, "encrypt,key=email")})
+	require.NoError(t, err)
+	w.Exec(sql)
+	assert.Empty(t, w.load(hooks.Options{}).Refusals())
+}
+
+// The table of a model counts as tagged before it is there: what is written to it must be looked at.
+func TestModelsWithoutTable(t *testing.T) {
+	w := newWorld(t, "drop domain app_email; drop domain app_ssn")
+	s := w.load(hooks.Options{})
+	assert.True(t, s.Empty())
+	assert.False(t, s.MayName("insert into users (email) values ($1)"))
+	models, err := hooks.ParseModels([]any{User{}})
+	require.NoError(t, err)
+	s = w.load(hooks.Options{Models: models})
+	assert.False(t, s.Empty())
+	assert.True(t, s.MayName("insert into users (email) values ($1)"))
+	assert.Nil(t, s.View(appPath).Relation("", "users"))
+
+	s = w.load(hooks.Options{Models: []hooks.ModelColumn{{Table: "pg_class", Column: "relname", Field: "x.Y", Tag: mustTag(t, "encrypt")}}})
+	assert.Equal(t, []string{"x.Y: pg_class.relname"}, s.Unmet(), "a struct means no system catalog")
+	w.Exec("create table users (email text)")
+	s = w.load(hooks.Options{Models: []hooks.ModelColumn{{Table: "users", Column: "email", Field: "x.Y", Tag: hooks.Tag{Encrypt: true, Write: "abcd"}}}})
+	assert.Equal(t, "column public.users.email: struct field x.Y: option write: only deterministic columns have a key of their own to write under; others use the ring's first",
+		s.View([]string{"public"}).Relation("", "users").Opaque)
 }
 
 // Partitions and children have their parents' labels, by their types or without.
