@@ -19,6 +19,7 @@ const module = "github.com/pganon/pganon"
 var arrows = map[string]struct{ ours, others []string }{
 	"":                    {ours: []string{"fernet", "internal/guc", "internal/loghash", "internal/scope"}},
 	"fernet":              {},
+	"internal/failing":    {},
 	"internal/guc":        {},
 	"internal/loghash":    {},
 	"internal/scope":      {ours: []string{"internal/guc"}},
