@@ -21,6 +21,7 @@ var arrows = map[string]struct{ ours, others []string }{
 	"pganonhttp":          {ours: []string{"", "internal/guc", "internal/refusal"}, others: []string{"github.com/jellydator/ttlcache/v3", "golang.org/x/sync"}},
 	"fernet":              {},
 	"internal/canon":      {others: []string{"github.com/jackc/pgx/v5/pgtype"}}, // whose interfaces and arrays arguments have
+	"internal/failing":    {},
 	"internal/guc":        {},
 	"internal/nearest":    {},
 	"internal/loghash":    {},

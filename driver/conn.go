@@ -345,18 +345,27 @@ func (c *conn) principal(ctx context.Context) (*principal, error) {
 func (c *conn) runPlain(ctx context.Context, cl *call, args []any) error {
 	defer c.leave(cl.text, "")
 	defer c.noteChange(cl.text)
+	finish := func(_ pgconn.CommandTag, err error) error { return err }
+	if c.connector.logs() {
+		cl.start = time.Now()
+		finish = func(tag pgconn.CommandTag, err error) error {
+			cl.tag = tag
+			c.connector.logStatement(ctx, cl, err)
+			return err
+		}
+	}
 	if !cl.wantRows {
-		var err error
-		cl.tag, err = c.pgx.Exec(ctx, cl.sql, args...)
-		return err
+		tag, err := c.pgx.Exec(ctx, cl.sql, args...)
+		cl.tag = tag
+		return finish(tag, err)
 	}
 	withFormats := make([]any, 1, len(args)+1)
 	withFormats[0] = resultFormats
 	pgxRows, err := c.pgx.Query(ctx, cl.sql, append(withFormats, args...)...)
 	if err != nil {
-		return err
+		return finish(pgconn.CommandTag{}, err)
 	}
-	cl.rows = &rows{conn: c, plain: pgxRows, finish: func(_ pgconn.CommandTag, err error) error { return err }}
+	cl.rows = &rows{conn: c, plain: pgxRows, finish: finish}
 	if err := cl.rows.start(); err != nil {
 		cl.rows = nil
 		return err

@@ -90,7 +90,7 @@ func parseDSN(dsn string, cfg *Config) (*pgx.ConnConfig, error) {
 		name, ours := strings.CutPrefix(strings.ToLower(key), dsnPrefix)
 		if !ours {
 			if prefix, _, dotted := strings.Cut(strings.ToLower(key), "."); dotted && distance(prefix, "pganon") <= 2 {
-				return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", key, dsnPrefix, nearest(key[strings.IndexByte(key, '.')+1:]))
+				return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", shownKey(key), dsnPrefix, nearest(key[strings.IndexByte(key, '.')+1:]))
 			}
 			if _, known := dsnKeys[strings.TrimPrefix(key, "pganon_")]; known && strings.HasPrefix(key, "pganon_") {
 				return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", key, dsnPrefix, strings.TrimPrefix(key, "pganon_"))
@@ -99,7 +99,7 @@ func parseDSN(dsn string, cfg *Config) (*pgx.ConnConfig, error) {
 		}
 		set, known := dsnKeys[name]
 		if !known || key != dsnPrefix+name {
-			return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", key, dsnPrefix, nearest(name))
+			return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", shownKey(key), dsnPrefix, nearest(name))
 		}
 		if err := set(cfg, value); err != nil {
 			return nil, fmt.Errorf("pganon: parse dsn: %s: %w", key, err)
@@ -110,6 +110,16 @@ func parseDSN(dsn string, cfg *Config) (*pgx.ConnConfig, error) {
 		return nil, fmt.Errorf("pganon: parse dsn: %w", err)
 	}
 	return pgxConfig, nil
+}
+
+var keyForm = regexp.MustCompile(`^[A-Za-z]+[._][A-Za-z_-]{1,32}$`)
+
+// shownKey is key, unless it does not look like one: in a malformed DSN it may be part of the password.
+func shownKey(key string) string {
+	if keyForm.MatchString(key) {
+		return key
+	}
+	return dsnPrefix + "…"
 }
 
 var (

@@ -1,5 +1,7 @@
 package driver
 
+import "database/sql/driver"
+
 // Remembered is how much a connection remembers, by what it is of.
 type Remembered struct {
 	Texts      int // what is known of texts
@@ -30,4 +32,9 @@ func (sc *statementCache) size() int {
 		n += rc.order.Len()
 	}
 	return n
+}
+
+// Inner returns the connection below the outer layer and interceptors.
+func Inner(driverConn any) driver.Conn {
+	return driverConn.(interface{ identityConn() *conn }).identityConn()
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -294,7 +295,11 @@ func (t *pinnedTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns [
 			}
 		}()
 	}
-	return c.pgx.CopyFrom(ctx, table, columns, src)
+	cl := call{who: who, start: time.Now()}
+	n, err = c.pgx.CopyFrom(ctx, table, columns, src)
+	cl.tag = pgconn.NewCommandTag("COPY " + strconv.FormatInt(n, 10))
+	c.connector.logStatement(ctx, &cl, err)
+	return n, err
 }
 
 // LargeObjects gives pgx's large objects, which run as the transaction's identity. Their errors are pgx's own, and name
@@ -431,6 +436,7 @@ func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, er
 	if err != nil {
 		return batched{}, c.connector.clean(err, cl.sql)
 	}
+	cl.start = time.Now()
 	one := batched{cl: cl}
 	if d != nil {
 		one.sd, one.epoch = d.sd, d.epoch
@@ -504,9 +510,17 @@ func (br *pinnedBatch) Exec() (tag pgconn.CommandTag, err error) {
 		return pgconn.CommandTag{}, err
 	}
 	if tag, err = rr.Close(); err != nil {
-		return tag, br.fail(err)
+		err = br.fail(err)
 	}
-	return tag, nil
+	br.log(tag, err)
+	return tag, err
+}
+
+// log logs the query whose result has been read last.
+func (br *pinnedBatch) log(tag pgconn.CommandTag, err error) {
+	cl := br.calls[br.at-1]
+	cl.tag = tag
+	br.tx.conn.connector.logStatement(br.ctx, cl, err)
 }
 
 func (br *pinnedBatch) Query() (pgx.Rows, error) {
@@ -515,7 +529,11 @@ func (br *pinnedBatch) Query() (pgx.Rows, error) {
 		if err != nil {
 			return br.tx.conn.noRows(err), err
 		}
-		return br.tx.Query(br.ctx, q.SQL, q.Arguments...)
+		rows, err := br.tx.Query(br.ctx, q.SQL, q.Arguments...)
+		if err != nil {
+			err = br.fail(err)
+		}
+		return rows, err
 	}
 	r, err := br.rows()
 	if err != nil {
@@ -531,11 +549,12 @@ func (br *pinnedBatch) rows() (_ *rows, err error) {
 	if err != nil {
 		return nil, err
 	}
-	finish := func(_ pgconn.CommandTag, err error) error {
+	finish := func(tag pgconn.CommandTag, err error) error {
 		if err != nil {
-			return br.fail(err)
+			err = br.fail(err)
 		}
-		return nil
+		br.log(tag, err)
+		return err
 	}
 	r := &rows{conn: br.tx.conn, plain: pgx.RowsFromResultReader(br.tx.conn.pgx.TypeMap(), rr), finish: finish}
 	return r, r.start()

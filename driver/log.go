@@ -11,23 +11,26 @@ import (
 )
 
 // watched says whether anybody wants to know of every statement.
-func (c *connector) watched() bool { return c.tracer.user != nil || c.cfg.Log == logDebug }
+func (c *connector) watched() bool { return c.tracer.user != nil || c.logs() }
 
-// logStatement says what a statement ran as, where Config.Log asks for it. Never a value, and nothing of the text but its
-// first keyword: literals are values too.
+// logs says whether every statement is logged.
+func (c *connector) logs() bool { return c.cfg.Log == logDebug }
+
+// logStatement says what a statement ran as, where Config.Log asks for it. Never a value, and nothing of the text but the
+// command's name: literals are values too.
 func (c *connector) logStatement(ctx context.Context, cl *call, err error) {
-	if c.cfg.Log != logDebug {
+	if !c.logs() {
 		return
 	}
 	logger := c.cfg.logger()
 	if !logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	attrs := []slog.Attr{slog.Duration("duration", time.Since(cl.start))}
-	if cl.tag.String() != "" {
-		attrs = append(attrs, slog.String("tag", cl.tag.String()))
-	}
+	attrs := make([]slog.Attr, 0, 8)
 	if who := cl.who; who != nil {
+		if who.identity != nil {
+			attrs = append(attrs, slog.Any("identity", *who.identity)) // which hashes user and tenant
+		}
 		role := who.role
 		if role == "" {
 			role = "login role"
@@ -37,15 +40,15 @@ func (c *connector) logStatement(ctx context.Context, cl *call, err error) {
 			names = append(names, s.Name)
 		}
 		attrs = append(attrs, slog.String("role", role), slog.Bool("masked", who.masked), slog.String("settings", strings.Join(names, ",")))
-		if who.identity != nil {
-			attrs = append(attrs, slog.Any("identity", *who.identity))
-		}
 	}
+	attrs = append(attrs, slog.Duration("duration", time.Since(cl.start)))
 	var pgErr *pgconn.PgError
 	switch {
+	case err == nil:
+		attrs = append(attrs, slog.String("command", strings.TrimRight(cl.tag.String(), " 0123456789")), slog.Int64("rows", cl.tag.RowsAffected()))
 	case errors.As(err, &pgErr):
 		attrs = append(attrs, slog.String("sqlstate", pgErr.Code))
-	case err != nil:
+	default:
 		attrs = append(attrs, slog.Bool("failed", true))
 	}
 	logger.LogAttrs(ctx, slog.LevelDebug, "pganon: statement", attrs...)

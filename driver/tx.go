@@ -58,7 +58,10 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if err != nil {
 		return nil, err
 	}
-	if t.pgx, err = c.begin(ctx, who, begin); err != nil {
+	cl := call{who: who, start: time.Now(), tag: pgconn.NewCommandTag("BEGIN")}
+	t.pgx, err = c.begin(ctx, who, begin)
+	c.connector.logStatement(ctx, &cl, err)
+	if err != nil {
 		var pgErr *pgconn.PgError
 		if !errors.As(err, &pgErr) || pgErr.SeverityUnlocalized == "FATAL" || pgErr.SeverityUnlocalized == "PANIC" {
 			c.abandon()
@@ -122,8 +125,8 @@ func (t *tx) Commit() error {
 		traced := c.connector.tracer.start(t.ctx, c.pgx, cl.sql)
 		err = c.runAs(t.ctx, &cl)
 		c.connector.tracer.end(traced, c.pgx, &cl, err)
-		c.connector.logStatement(t.ctx, &cl, err)
 	}
+	c.connector.logStatement(t.ctx, &cl, err)
 	if err != nil {
 		if c.pg.TxStatus() != 'I' {
 			c.abandon()
@@ -149,7 +152,10 @@ func (t *tx) Rollback() error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTime)
 	defer cancel()
-	_, err := c.pgx.Exec(ctx, "rollback")
+	cl := call{who: t.who, start: time.Now()}
+	var err error
+	cl.tag, err = c.pgx.Exec(ctx, "rollback")
+	c.connector.logStatement(ctx, &cl, err)
 	c.transactionIs(c.pg.TxStatus(), nil, false)
 	if err != nil {
 		c.abandon() // a rollback that fails leaves the connection in an unknown state

@@ -21,15 +21,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/pganon/pganon/internal/failing"
 	"github.com/pganon/pganon/pganontest"
 	"github.com/pganon/pganon/redact"
 )
-
-// canaries hold what parsers of prose stumble over.
-var canaries = []string{
-	"c4n4ry-plain", `c4n4ry-"quoted"`, "c4n4ry-'single'", "c4n4ry\nnewline", "c4n4ry-(paren)", `c4n4ry: "x": y`, "c4n4ry)=(c4n4ry",
-	"c4n4ry-žluťoučký-猫", "c4n4ry into text format for int4 (OID 23): x", "c4n4ry\") to a int: invalid syntax",
-}
 
 type dataError struct{ Value string }
 
@@ -98,7 +93,7 @@ func sqlConvert(dest *int, value string) error {
 }
 
 func TestErrorShowsNoValue(t *testing.T) {
-	for _, canary := range canaries {
+	for _, canary := range failing.Canaries {
 		for name, err := range clientErrors(canary) {
 			require.Error(t, err, name)
 			clean := redact.Error(err)
