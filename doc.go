@@ -68,6 +68,9 @@
 //	mux.Handle("GET /patients", auth(patients))
 //	mux.Handle("GET /export", auth(pganon.MaskedHandler(export)))
 //
+// Package pganonhttp finds identities by common means: claims of a token, headers of a proxy, the subdomain, a look-up that is
+// remembered.
+//
 // # Jobs
 //
 // An identity leaves the process as a token, encrypted, signed and with an end. An identity that came out of a queue, a

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"time"
 
 	"github.com/pganon/pganon"
@@ -94,6 +96,40 @@ func ExampleMiddleware() {
 	// Output:
 	// 200 patients of north
 	// 401 Unauthorized
+}
+
+func ExampleRefuseAs() {
+	errSuspended := errors.New("account suspended")
+	identify := func(r *http.Request) (pganon.Identity, error) { return pganon.Identity{}, errSuspended }
+
+	auth := pganon.Middleware(identify, pganon.RefuseAs(func(err error) int {
+		if errors.Is(err, errSuspended) {
+			return http.StatusForbidden
+		}
+		return 0 // as Middleware does
+	}))
+
+	w := httptest.NewRecorder()
+	auth(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(w.Code)
+	// Output: 403
+}
+
+func ExampleLogRefusals() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey || a.Key == "error" { // the hash is another in each process
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	identify := func(r *http.Request) (pganon.Identity, error) {
+		return pganon.Identity{User: r.Header.Get("X-User"), Role: "none"}, nil
+	}
+	auth := pganon.Middleware(identify, pganon.LogRefusals(logger))
+
+	auth(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	// Output:
+	// level=INFO msg="pganon: request refused" status=403 reason="role \"none\": it stands for no role at all"
 }
 
 func ExampleMaskedHandler() {

@@ -2,13 +2,16 @@ package pganon_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -54,6 +57,71 @@ func TestMiddlewareRefuses(t *testing.T) {
 			assert.False(t, leaks(fmt.Sprint(w.Result().Header)))
 		})
 	}
+}
+
+func TestRefuseAs(t *testing.T) {
+	errSuspended := errors.New("suspended")
+	for _, tt := range []struct {
+		name string
+		err  error
+		own  int
+		want int
+	}{
+		{"an error of one's own", fmt.Errorf("%s: %w", valueCanary, errSuspended), 403, 403},
+		{"server error", errSuspended, 500, 500},
+		{"left alone", errSuspended, 0, 401},
+		{"not a refusal: success", errSuspended, 200, 401},
+		{"not a refusal: redirect", pganon.ErrInvalidIdentity, 302, 403},
+		{"not a status", errSuspended, 600, 401},
+		{"negative", pganon.ErrInvalidIdentity, -1, 403},
+		{"one of Middleware's", nil, 418, 418}, // an empty identity
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var asked error
+			statusOf := func(err error) int { asked = err; return tt.own }
+			called := false
+			h := pganon.Middleware(identifyAs(pganon.Identity{}, tt.err), pganon.RefuseAs(statusOf))(
+				http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			assert.False(t, called)
+			assert.Equal(t, tt.want, w.Code)
+			assert.Equal(t, http.StatusText(tt.want)+"\n", w.Body.String())
+			if tt.err != nil {
+				assert.Equal(t, tt.err, asked)
+			} else {
+				assert.ErrorIs(t, asked, pganon.ErrInvalidIdentity)
+			}
+		})
+	}
+}
+
+func TestLogRefusals(t *testing.T) {
+	serve := func(id pganon.Identity, err error) string {
+		var log bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}}))
+		h := pganon.Middleware(identifyAs(id, err), pganon.LogRefusals(logger))(http.NotFoundHandler())
+		r := httptest.NewRequest("GET", "/"+valueCanary+"?token="+valueCanary, nil)
+		r.Header.Set("Authorization", "Bearer "+valueCanary)
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		assert.False(t, leaks(log.String()), log.String())
+		return log.String()
+	}
+	const line = `level=INFO msg="pganon: request refused" status=%d error=#[0-9a-f]{12}%s` + "\n"
+	first := serve(pganon.Identity{}, errors.New("no session "+valueCanary))
+	assert.Regexp(t, "^"+fmt.Sprintf(line, 401, "")+"$", first)
+	assert.Equal(t, first, serve(pganon.Identity{}, errors.New("no session "+valueCanary)), "one error, one hash")
+	assert.NotEqual(t, first, serve(pganon.Identity{}, errors.New("no tenant "+valueCanary)))
+	assert.Regexp(t, "^"+fmt.Sprintf(line, 403, "")+"$", serve(pganon.Identity{}, fmt.Errorf("%w: %s", pganon.ErrInvalidIdentity, valueCanary)),
+		"a text around our error is not ours")
+	assert.Regexp(t, "^"+fmt.Sprintf(line, 403, ` reason="user: it has a NUL byte"`)+"$", serve(pganon.Identity{User: valueCanary + "\x00"}, nil))
+	assert.Regexp(t, "^"+fmt.Sprintf(line, 401, ` reason=".*"`)+"$", serve(pganon.Identity{}, nil))
+	assert.Empty(t, serve(pganon.Identity{User: valueCanary}, nil), "what is let in is not logged")
 }
 
 func TestMiddlewareIdentifies(t *testing.T) {
@@ -121,12 +189,26 @@ func TestMiddlewareStreams(t *testing.T) {
 		id, _ := pganon.IdentityFrom(r.Context())
 		fmt.Fprintln(w, id.User)
 	})
-	mux.HandleFunc("/hijack", func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := w.(http.Hijacker).Hijack()
-		if assert.NoError(t, err) {
-			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntaken")
-			_ = conn.Close()
+	mux.HandleFunc("/controller", func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		assert.NoError(t, c.EnableFullDuplex())
+		assert.NoError(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
+		assert.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Minute)))
+		assert.NoError(t, c.Flush())
+		id, _ := pganon.IdentityFrom(r.Context())
+		fmt.Fprint(w, id.User)
+	})
+	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
 		}
+		go func() { // as a websocket does, after the handler is done
+			<-r.Context().Done()
+			id, _ := pganon.IdentityFrom(r.Context())
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"+id.User)
+			_ = conn.Close()
+		}()
 	})
 	srv := httptest.NewServer(pganon.MaskedHandler(pganon.Middleware(identifyAs(pganon.Identity{User: "alice"}, nil))(mux)))
 	defer srv.Close()
@@ -143,10 +225,12 @@ func TestMiddlewareStreams(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "alice\n", line)
 
-	resp, err = srv.Client().Get(srv.URL + "/hijack")
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	assert.Equal(t, "taken", string(body))
+	for _, path := range []string{"/controller", "/hijack"} {
+		resp, err = srv.Client().Get(srv.URL + path)
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, "alice", string(body), path)
+	}
 }

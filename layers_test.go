@@ -17,12 +17,14 @@ const module = "github.com/pganon/pganon"
 
 // arrows says what each package may import: of this module and of others. What is not here may import nothing.
 var arrows = map[string]struct{ ours, others []string }{
-	"":                    {ours: []string{"fernet", "internal/guc", "internal/loghash", "internal/scope"}},
+	"":                    {ours: []string{"fernet", "internal/guc", "internal/loghash", "internal/refusal", "internal/scope"}},
+	"pganonhttp":          {ours: []string{"", "internal/guc", "internal/refusal"}, others: []string{"github.com/jellydator/ttlcache/v3", "golang.org/x/sync"}},
 	"fernet":              {},
 	"internal/canon":      {others: []string{"github.com/jackc/pgx/v5/pgtype"}}, // whose interfaces and arrays arguments have
 	"internal/guc":        {},
 	"internal/nearest":    {},
 	"internal/loghash":    {},
+	"internal/refusal":    {},
 	"internal/scope":      {ours: []string{"internal/guc"}},
 	"internal/sqlcols":    {ours: []string{"internal/sqllex"}},
 	"internal/sqllex":     {},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pganon/pganon/internal/guc"
 	"github.com/pganon/pganon/internal/loghash"
+	"github.com/pganon/pganon/internal/refusal"
 	"github.com/pganon/pganon/internal/scope"
 )
 
@@ -79,7 +80,7 @@ func (id Identity) clone() Identity {
 
 func (id Identity) check() error {
 	if err := guc.Check(id.User, id.Tenant, id.Groups, id.Role, id.Settings); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidIdentity, err)
+		return refusal.New(ErrInvalidIdentity, err)
 	}
 	return nil
 }
