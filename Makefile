@@ -1,14 +1,15 @@
 # The race detector needs cgo; without a C compiler the tests run without it.
 RACE := $(if $(and $(filter 1,$(shell go env CGO_ENABLED)),$(shell command -v $$(go env CC))),-race)
-MODULES := . bench/fernet hooks/gormtest internal/sqlcols/judge tools
+# Modules of their own: what they need is not in the go.mod of who uses pganon.
+SUBMODULES := bench/fernet hooks/gormtest examples/sqlx
+MODULES := . $(SUBMODULES) internal/sqlcols/judge tools
 
 .PHONY: test judge lint bench fuzz
 
 # Finds or starts a PostgreSQL by itself; see package pganontest.
 test:
 	go test $(RACE) -timeout 20m ./...
-	cd bench/fernet && go test ./...
-	cd hooks/gormtest && go test ./...
+	@for module in $(SUBMODULES); do echo "go test: $$module"; (cd $$module && go test $(RACE) ./...) || exit 1; done
 
 # The SQL parser against PostgreSQL's own; needs a C compiler and Debian's package of PostgreSQL's source.
 judge:
@@ -21,6 +22,10 @@ lint:
 	GOOS=darwin go vet ./...
 	GOOS=windows go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
+	@for module in $(SUBMODULES); do \
+		echo "go vet, staticcheck: $$module"; \
+		(cd $$module && go vet ./... && go tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
+	done
 	@for module in $(MODULES); do echo "go mod tidy: $$module"; (cd $$module && go mod tidy -diff) || exit 1; done
 	CGO_ENABLED=0 go build ./...
 

@@ -63,6 +63,13 @@
 // an identity of its own runs as that. A transaction begun under a masked role is read only. Deferred triggers run as the
 // transaction's identity.
 //
+// # GORM and sqlx
+//
+// gorm.io/driver/postgres takes the driver's name, postgres.Config{DriverName: "pganon", DSN: dsn}, or a database handle as Conn,
+// such as OpenSystem's for AutoMigrate. sqlx goes by the driver's name to know how parameters are written, and must be told once per
+// program: sqlx.BindDriver("pganon", sqlx.DOLLAR). This package does not say it, or sqlx would be a dependency of everybody.
+// There is a program with each of them in examples.
+//
 // # Limits
 //
 // What one statement does within itself is PostgreSQL's: a SECURITY DEFINER function runs as its owner, and a function that
