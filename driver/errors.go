@@ -29,7 +29,7 @@ func (c *conn) stepError(at step, who *principal, err error) error {
 	case stepClean:
 		return fmt.Errorf("pganon: clean session: %w", err)
 	case stepText:
-		if pgErr.Code == "25006" && who != nil && who.readOnly {
+		if who != nil && who.readOnly && refusesWrite(pgErr) {
 			hinted := *pgErr
 			clean := c.connector.clean(&hinted, "").(*pgconn.PgError) // here, or redaction would take the hint away
 			clean.Hint = fmt.Sprintf("Role %q is masked: what it reads must not be written back.", who.role)
@@ -57,6 +57,18 @@ func (c *conn) stepError(at step, who *principal, err error) error {
 	e := &settingsError{text: fmt.Sprintf("pganon: set role %q: %s", who.role, why)}
 	e.pg = &pgconn.PgError{Severity: pgErr.Severity, SeverityUnlocalized: pgErr.SeverityUnlocalized, Code: pgErr.Code, Message: e.text, Routine: pgErr.Routine}
 	return e
+}
+
+// refusesWrite says whether a read-only role was refused a write. A view that masks is mostly one that cannot be written through, which
+// PostgreSQL finds first.
+func refusesWrite(pgErr *pgconn.PgError) bool {
+	switch pgErr.Code {
+	case "25006":
+		return true
+	case "0A000", "55000":
+		return pgErr.Routine == "rewriteTargetView" || pgErr.Routine == "error_view_not_updatable"
+	}
+	return false
 }
 
 // settingsCode says whether set_config gives code of its own accord: all others can befall any statement.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -450,4 +451,35 @@ func TestTransparentMaskingDiscardsPlans(t *testing.T) {
 			require.LessOrEqual(t, discards(a, h), 1)
 		})
 	}
+}
+
+// A masked row that is written back: the error says why, also where the mask is a view that nobody could write through.
+func TestMaskedWritesSayWhy(t *testing.T) {
+	t.Parallel()
+	w := newIdentityWorld(t)
+	w.exec(`create schema {masked};
+create view {masked}.notes as select id, tenant, left(body, 1) || '***' as body from public.notes;
+create view {masked}.tenants as select distinct tenant from public.notes;
+grant usage on schema {masked} to {masked};
+grant all on {masked}.notes, {masked}.tenants to {masked}`)
+	h := w.open(t, "cache_statement", driver.Config{})
+	hint := fmt.Sprintf("Role %q is masked: what it reads must not be written back.", w.masked)
+	ctx := w.as(w.masked, "a")
+	for code, text := range map[string]string{
+		"25006": "delete from notes",
+		"0A000": "update notes set body = 'o***' where id = 1",
+		"55000": "update tenants set tenant = 'b'",
+	} {
+		_, err := h.ExecContext(ctx, w.sql(text))
+		pgErr, ok := errors.AsType[*pgconn.PgError](err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, code, pgErr.Code, text)
+		assert.Equal(t, hint, pgErr.Hint, text)
+	}
+	// What has nothing to do with writing keeps the server's own hint, or none.
+	_, err := h.ExecContext(ctx, "select count(*) filter (where true) over () from notes for update")
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, "0A000", pgErr.Code)
+	assert.NotEqual(t, hint, pgErr.Hint)
 }
