@@ -95,7 +95,8 @@ func refusedStatus(err error) int {
 	}
 }
 
-// MaskedHandler returns a handler that serves every request under [Masked]: an export for analysts, a public preview.
+// MaskedHandler returns a handler that serves every request under [Masked]: an export for analysts, a public preview. It lets in
+// everybody who comes this far.
 func MaskedHandler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(Masked(r.Context())))

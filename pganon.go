@@ -88,6 +88,8 @@ func (id Identity) check() error {
 // Masked returns a context whose statements run as the masked role that the DSN key pganon.masked_role names, whoever is asking, and
 // with the settings of who is asking. No context derived from it is unmasked: not by [WithIdentity], not by [System].
 // Where no masked role is configured, the statement is refused.
+//
+// Whose own role may read less than the masked one reads more under it: who may ask is for the program to say first.
 func Masked(ctx context.Context) context.Context { return masked(ctx, "") }
 
 // MaskedAs is [Masked] with a masked role of its own. A statement under two different masked roles is refused: neither is known to

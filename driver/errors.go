@@ -28,7 +28,7 @@ func (c *conn) stepError(at step, who *principal, err error) error {
 	case stepSettings, stepSettingsParse, stepAgain, stepRestore:
 	case stepClean:
 		return fmt.Errorf("pganon: clean session: %w", err)
-	case stepText:
+	case stepText, stepParse:
 		if who != nil && who.readOnly && refusesWrite(pgErr) {
 			hinted := *pgErr
 			clean := c.connector.clean(&hinted, "").(*pgconn.PgError) // here, or redaction would take the hint away
