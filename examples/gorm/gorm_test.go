@@ -544,8 +544,8 @@ func TestMigrateAgain(t *testing.T) {
 	assert.Contains(t, w.ask(w.as("max"), "GET", "/employees", nil, 200), "A***")
 }
 
-// The migrator takes no context, and so nothing but OpenSystem will do.
-func TestMigratorNeedsSystem(t *testing.T) {
+// The service itself cannot migrate: nobody asks there.
+func TestMigratingNeedsSystem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false)
 	assert.ErrorIs(t, w.app.db.AutoMigrate(&Skill{}), pganon.ErrNoIdentity)

@@ -21,8 +21,8 @@ var (
 	masksSQL string
 )
 
-// migrate brings the database that ownerDSN names to what this program wants, or leaves it as it was. GORM's migrator takes no
-// context: it runs as the login role, on purpose.
+// migrate brings the database that ownerDSN names to what this program wants, or leaves it as it was. It runs as the login role, on
+// purpose and with a reason: the owner of the tables is nobody who asks.
 func (c Config) migrate(ctx context.Context, ownerDSN string) (err error) {
 	pool, err := driver.OpenSystem(ownerDSN, "migrate")
 	if err != nil {
