@@ -113,10 +113,13 @@ func outcome(err error) any {
 	if code := state(err); code != "" {
 		return code
 	}
-	if err != nil {
-		return err.Error()
+	switch {
+	case err == nil:
+		return "ok"
+	case strings.Contains(err.Error(), "unable to encode"):
+		return "unable to encode" // what it was, pgx says and pganon does not
 	}
-	return "ok"
+	return err.Error()
 }
 
 func state(err error) string {
