@@ -1,7 +1,7 @@
 # The race detector needs cgo; without a C compiler the tests run without it.
 RACE := $(if $(and $(filter 1,$(shell go env CGO_ENABLED)),$(shell command -v $$(go env CC))),-race)
 # Modules of their own: what they need is not in the go.mod of who uses pganon.
-SUBMODULES := bench/fernet examples/sqlx examples/gorm hooks/gormtest internal/orms
+SUBMODULES := bench/fernet hooks/gormtest examples/sqlx examples/gorm internal/orms
 MODULES := . $(SUBMODULES) internal/sqlcols/judge tools
 
 .PHONY: test judge lint bench fuzz
