@@ -40,6 +40,18 @@ func ExampleMasked() {
 	// Output: identity: false
 }
 
+func ExampleMaskedAs() {
+	ctx := pganon.WithIdentity(context.Background(), pganon.Identity{User: "sam", Groups: []string{"support"}})
+
+	// The ticket's customer is shown as support_masked sees it, which hides less than the configured masked role.
+	ctx = pganon.MaskedAs(ctx, "support_masked")
+	// db.QueryContext(ctx, "SELECT name, phone FROM customers WHERE id = $1", id)
+
+	id, ok := pganon.IdentityFrom(ctx) // the mask does not change who is asking
+	fmt.Println(id.User, ok)
+	// Output: sam true
+}
+
 func ExampleSystem() {
 	ctx := pganon.WithIdentity(context.Background(), pganon.Identity{User: "u42"})
 
@@ -167,4 +179,27 @@ func ExampleSealIdentity() {
 	id, _ := pganon.IdentityFrom(ctx)
 	fmt.Println(id.User, id.Tenant)
 	// Output: u42 north
+}
+
+func ExampleOpenIdentity() {
+	ours, err := fernet.NewKeyring(fernet.GenerateKey())
+	if err != nil {
+		panic(err)
+	}
+	others, err := fernet.NewKeyring(fernet.GenerateKey())
+	if err != nil {
+		panic(err)
+	}
+	ctx := pganon.WithIdentity(context.Background(), pganon.Identity{User: "mallory", Role: "admin"})
+	token, err := pganon.SealIdentity(ctx, others, time.Hour)
+	if err != nil {
+		panic(err)
+	}
+
+	_, err = pganon.OpenIdentity(context.Background(), ours, token)
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, pganon.ErrInvalidIdentity))
+	// Output:
+	// pganon: invalid identity: the token is none that SealIdentity made with these keys
+	// true
 }

@@ -57,6 +57,18 @@ func ExampleParseKey() {
 	// Output: fernet: parse key: want 44 characters of base64url, got 43
 }
 
+func ExampleEnvKeyring() {
+	// As the deployment does it: the newest key first, separated by commas.
+	os.Setenv("PGANON_KEYS", fernet.GenerateKey().Encode()+","+fernet.GenerateKey().Encode())
+
+	ring, err := fernet.EnvKeyring("PGANON_KEYS")
+	fmt.Println(len(ring.KeyIDs()), err)
+	fmt.Println(ring)
+	// Output:
+	// 2 <nil>
+	// [REDACTED]
+}
+
 func ExampleKeyring_DecryptWithTTL() {
 	ring, err := fernet.NewKeyring(fernet.GenerateKey())
 	if err != nil {

@@ -38,6 +38,33 @@ func ExampleStatement() {
 	// Output: ERROR: column "emial" does not exist (SQLSTATE 42703)
 }
 
+func ExampleSafe() {
+	err := fmt.Errorf("close shop: %w", os.ErrClosed) // who knows what is in it
+	fmt.Println(redact.Error(err))
+	fmt.Println(redact.Error(redact.Safe(err)))
+	// Output:
+	// …: file already closed
+	// close shop: file already closed
+}
+
+func ExampleUnsafe() {
+	err := redact.Error(&pgconn.PgError{Severity: "ERROR", Code: "22P02", Message: `invalid input syntax for type integer: "alice"`, Routine: "pg_strtoint32"})
+	fmt.Println(err)
+	fmt.Println(redact.Unsafe(err)) // for a debugger, never for a log
+	// Output:
+	// ERROR: invalid input syntax for type integer (SQLSTATE 22P02)
+	// ERROR: invalid input syntax for type integer: "alice" (SQLSTATE 22P02)
+}
+
+func ExamplePanic() {
+	err := func() (err error) {
+		defer func() { err = redact.Panic(recover()) }()
+		panic("no such customer: alice@example.org")
+	}()
+	fmt.Println(strings.Contains(err.Error(), "alice"))
+	// Output: false
+}
+
 func ExampleHandler() {
 	text := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
