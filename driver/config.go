@@ -85,7 +85,7 @@ type Config struct {
 	// settings, duration and rows, never a value. Default "off". DSN: pganon.log.
 	Log string
 	// LogKey, at least 16 bytes of secret, is the key of those hashes, so that they can be compared across processes. It
-	// holds for the whole process: the last connector that has one sets it. Default a random one.
+	// holds for the whole process: the last connector that has one sets it. Default one derived from Keys, else a random one.
 	LogKey []byte
 	// Logger receives what Log asks for, and one line for each context of pganon.System that runs a statement. Default
 	// slog.Default().

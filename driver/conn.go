@@ -692,11 +692,13 @@ func (c *conn) describe(ctx context.Context, cl *call, s situation) (*described,
 		return nil, err
 	}
 	d.sd.ParamOIDs, d.sd.Fields = f.parsed.ParamOIDs, f.parsed.Fields
-	if encrypts {
-		if d.sd.ParamOIDs, err = cl.passage.planned.plan.Types(d.sd.ParamOIDs); err != nil {
+	if p := cl.passage; p != nil && p.planned != nil {
+		if d.sd.ParamOIDs, err = p.planned.plan.Types(d.sd.ParamOIDs); err != nil {
 			return nil, err
 		}
-		d.witnessed, d.types = cl.passage.planned, d.sd.ParamOIDs
+		if d.witnessed = p.planned; encrypts {
+			d.types = d.sd.ParamOIDs
+		}
 	}
 	if named {
 		c.names[d.sd.Name] = d
@@ -717,8 +719,11 @@ func (c *conn) current(cl *call, d *described) *described {
 	if d == nil {
 		return nil
 	}
-	tags := c.connector.vault.tags.Load()
-	if tags == nil || tags.Empty() || d.pathEpoch == c.pathEpoch && (!cl.encrypts() || d.witnessed == cl.passage.planned) {
+	switch tags, p := c.connector.vault.tags.Load(), cl.passage; {
+	case p != nil && p.planned != nil && d.witnessed == p.planned && d.pathEpoch == c.pathEpoch:
+		return d
+	case p != nil && p.planned != nil: // described for another plan, perhaps of other tables
+	case tags == nil || tags.Empty() || d.pathEpoch == c.pathEpoch:
 		return d
 	}
 	c.invalidate(d)

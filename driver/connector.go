@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/ngrok/sqlmw"
 
+	"github.com/pganon/pganon/fernet"
 	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/guc"
 	"github.com/pganon/pganon/internal/loghash"
@@ -62,10 +63,8 @@ func NewConnector(dsn string, cfg Config) (driver.Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pganon: configure: %w", err)
 	}
-	if len(cfg.LogKey) > 0 {
-		if err := loghash.SetKey(cfg.LogKey); err != nil {
-			return nil, err
-		}
+	if err := setLogKey(&cfg, keys); err != nil {
+		return nil, err
 	}
 	if cfg.Redact == redactOff {
 		cfg.logger().Warn("pganon: errors are not redacted: they hold values of the data")
@@ -96,6 +95,25 @@ func NewConnector(dsn string, cfg Config) (driver.Connector, error) {
 		c.top = wrapped
 	}
 	return c, nil
+}
+
+// setLogKey chooses the key of the hashes in logs: the configured one, or one that the key ring gives. A source of the program's own is
+// not asked: it may be far away.
+func setLogKey(cfg *Config, keys fernet.KeySource) error {
+	key := cfg.LogKey
+	if len(key) == 0 {
+		switch keys.(type) {
+		case *fernet.Keyring, *fernet.KeyFile:
+			ring, err := keys.Keyring(context.Background(), "")
+			if err != nil {
+				return fmt.Errorf("pganon: configure: %w", err)
+			}
+			key = ring.LogKey()
+		default:
+			return nil
+		}
+	}
+	return loghash.SetKey(key)
 }
 
 // Open returns a database handle for NewConnector's connector. It does not connect.

@@ -642,14 +642,7 @@ func (c *conn) witness(ctx context.Context, cl *call, d *described, s situation)
 			return err
 		}
 		d.witnessed = tags
-	case d != nil:
-		if d.witnessed == p.planned {
-			return nil
-		}
-		if _, err := p.planned.plan.Types(d.sd.ParamOIDs); err != nil {
-			return err
-		}
-		d.witnessed = p.planned
+	case d != nil: // it was asked when it was described
 	case p.planned.guards == nil || p.planned.witnessed.Load() || s.status == 'E':
 	default:
 		described, err := c.describeOnce(ctx, cl, s)

@@ -2,8 +2,10 @@ package driver
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -164,6 +166,25 @@ func (c *connector) readAside(ctx context.Context) (*hooks.Schema, error) {
 	c.vault.reading.Lock()
 	defer c.vault.reading.Unlock()
 	return c.vault.read(ctx, made.(*stdlib.Conn).Conn().PgConn())
+}
+
+// PlaintextReads returns, for each label whose columns are migrating, how many values db has read that were plaintext still: while
+// it grows, a backfill has something left to do. It takes a connection of db for a moment.
+func PlaintextReads(ctx context.Context, db *sql.DB) (reads map[string]uint64, err error) {
+	sqlConn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer sqlConn.Close()
+	err = sqlConn.Raw(func(driverConn any) error {
+		holder, ok := driverConn.(interface{ identityConn() *conn })
+		if !ok {
+			return fmt.Errorf("pganon: count plaintext reads: the connection is a %T, want one of this package's", driverConn)
+		}
+		reads = holder.identityConn().connector.vault.tags.Load().PlaintextReads()
+		return nil
+	})
+	return reads, err
 }
 
 // answerRows are a result that the driver gives by itself: one value.

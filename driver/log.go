@@ -41,6 +41,13 @@ func (c *connector) logStatement(ctx context.Context, cl *call, err error) {
 		}
 		attrs = append(attrs, slog.String("role", role), slog.Bool("masked", who.masked), slog.String("settings", strings.Join(names, ",")))
 	}
+	if p := cl.passage; p != nil && p.planned != nil && p.planned.plan != nil {
+		for name, columns := range map[string][]string{"encrypted": p.planned.plan.Written(), "decrypted": p.planned.plan.Read()} {
+			if len(columns) > 0 {
+				attrs = append(attrs, slog.String(name, strings.Join(columns, ",")))
+			}
+		}
+	}
 	attrs = append(attrs, slog.Duration("duration", time.Since(cl.start)))
 	var pgErr *pgconn.PgError
 	switch {

@@ -217,12 +217,26 @@ func (p *Plan) Decrypts() bool {
 	return slices.ContainsFunc(p.outputs, func(o output) bool { return o.label != nil })
 }
 
-// Columns are the encrypted columns that arguments are encrypted for, for the log.
-func (p *Plan) Columns() []string {
+// Written are the encrypted columns that parameters are encrypted for.
+func (p *Plan) Written() []string {
 	var columns []string
 	for _, s := range p.slots {
 		if s.label != nil && !slices.Contains(columns, s.column) {
 			columns = append(columns, s.column)
+		}
+	}
+	return columns
+}
+
+// Read are the encrypted columns that outputs come from.
+func (p *Plan) Read() []string {
+	var columns []string
+	for _, o := range p.outputs {
+		if o.label == nil {
+			continue
+		}
+		if name := nameOf(o.column, o.label); !slices.Contains(columns, name) {
+			columns = append(columns, name)
 		}
 	}
 	return columns

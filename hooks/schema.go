@@ -100,7 +100,7 @@ type Label struct {
 	asked bool            // the source of keys, which gave
 	ring  *fernet.Keyring // that Keys are of, nil where it gave none
 
-	plaintextReads atomic.Uint64 // while Migrating
+	plaintextReads *atomic.Uint64 // while Migrating; goes on from one Schema to the next
 }
 
 // LabelDomain is a domain that has a label. As long as it has this comment, which names the key that a deterministic label is written under,
@@ -139,6 +139,7 @@ func Load(ctx context.Context, pg *pgconn.PgConn, o Options) (*Schema, error) {
 		return p, nil
 	}
 	s := newBuilder(ctx, c, o).build()
+	s.keepCounts(o.Previous)
 	s.version = versions.Add(1)
 	return s, nil
 }
@@ -160,6 +161,32 @@ func (s *Schema) sameKeys(ctx context.Context, keys fernet.KeySource) bool {
 		}
 	}
 	return true
+}
+
+// keepCounts has the labels go on with the counts of those of the same name before them.
+func (s *Schema) keepCounts(previous *Schema) {
+	counts := make(map[string]*atomic.Uint64)
+	if previous != nil {
+		for _, l := range previous.labels {
+			counts[l.Name] = l.plaintextReads
+		}
+	}
+	for _, l := range s.labels {
+		if l.plaintextReads = counts[l.Name]; l.plaintextReads == nil {
+			l.plaintextReads = new(atomic.Uint64)
+		}
+	}
+}
+
+// PlaintextReads returns how many values of each migrating label have been read that were plaintext still.
+func (s *Schema) PlaintextReads() map[string]uint64 {
+	reads := make(map[string]uint64)
+	for _, l := range s.labels {
+		if l.Migrating {
+			reads[l.Name] = l.plaintextReads.Load()
+		}
+	}
+	return reads
 }
 
 // Version is another one for each Schema of this process.
