@@ -152,6 +152,14 @@ func (v *vault) read(ctx context.Context, pg *pgconn.PgConn) (*hooks.Schema, err
 		v.logger.LogAttrs(ctx, slog.LevelWarn, "pganon: encrypted columns without a domain: the database does not hold them to tokens",
 			slog.String("columns", strings.Join(untyped, ", ")))
 	}
+	if tags != options.Previous {
+		for _, refused := range tags.Refusals() {
+			v.logger.LogAttrs(ctx, slog.LevelWarn, "pganon: a tag is refused, and with it what it stands on", slog.String("reason", refused.Error()))
+		}
+		if unmet := tags.Unmet(); len(unmet) > 0 {
+			v.logger.LogAttrs(ctx, slog.LevelInfo, "pganon: tagged fields of models without a column", slog.String("fields", strings.Join(unmet, ", ")))
+		}
+	}
 	v.tags.Store(tags)
 	v.asked.Store(time.Now().UnixNano())
 	return tags, nil
@@ -581,20 +589,20 @@ func (c *conn) again(p *passage, err error) (bool, error) {
 		return false, err
 	}
 	var pgErr *pgconn.PgError
-	switch {
-	case errors.Is(err, errMoved), errors.Is(err, errReplan):
-	case errors.As(err, &pgErr) && pgErr.Code == "23514" && p.tags.DomainNamed(pgErr.SchemaName, pgErr.DataTypeName) != nil:
-		err = ErrKeyRotated
-	default:
+	rotated := errors.As(err, &pgErr) && pgErr.Code == "23514" && p.tags.DomainNamed(pgErr.SchemaName, pgErr.DataTypeName) != nil
+	if !rotated && !errors.Is(err, errMoved) && !errors.Is(err, errReplan) {
 		return false, err
 	}
 	v := c.connector.vault
 	v.stale.Store(true)
 	v.paths.Clear()
-	if c.pg.TxStatus() != 'I' || c.broken {
-		return false, err
+	switch {
+	case c.pg.TxStatus() == 'I' && !c.broken:
+		return true, err
+	case rotated:
+		err = fmt.Errorf("%w: %w", ErrKeyRotated, err)
 	}
-	return true, err
+	return false, err
 }
 
 // noteChange notes what t, which has run, may have changed of what plans rest on.
