@@ -63,6 +63,7 @@ type conn struct {
 	// search paths that hold on this session where something may have set one.
 	ownTags   *hooks.Schema
 	changed   bool
+	temporary bool // it may have made a temporary table since the tags were read
 	ownPath   bool
 	movedInTx bool
 	paths     map[pathKey][]string

@@ -472,9 +472,12 @@ func (c *conn) plan(ctx context.Context, p *passage, t *text) error {
 	if err != nil {
 		return err
 	}
-	if made.err != nil && c.pg.TxStatus() == 'I' && time.Now().UnixNano()-c.connector.vault.asked.Load() > int64(time.Second) {
+	if made.err != nil && (c.temporary || c.pg.TxStatus() == 'I' && time.Now().UnixNano()-c.connector.vault.asked.Load() > int64(time.Second)) {
 		// The schema may have changed since it was read, and the statement be right.
-		c.connector.vault.stale.Store(true)
+		c.temporary = false
+		if c.connector.vault.stale.Store(true); c.pg.TxStatus() == 'T' {
+			c.changed = true
+		}
 		if p.tags, err = c.connector.vault.current(ctx, c); err != nil {
 			return err
 		}
@@ -535,7 +538,7 @@ func (c *conn) path(ctx context.Context, who *principal, tags *hooks.Schema) ([]
 	if err != nil {
 		return nil, err
 	}
-	if c.ownPath {
+	if c.ownPath || len(path) > 0 && strings.HasPrefix(path[0], "pg_temp_") {
 		if c.paths == nil {
 			c.paths = make(map[pathKey][]string)
 		}
@@ -596,6 +599,7 @@ func (c *conn) again(p *passage, err error) (bool, error) {
 	v := c.connector.vault
 	v.stale.Store(true)
 	v.paths.Clear()
+	c.repath(true)
 	switch {
 	case c.pg.TxStatus() == 'I' && !c.broken:
 		return true, err
@@ -611,6 +615,7 @@ func (c *conn) noteChange(t *text) {
 		c.movedInTx = c.pg.TxStatus() != 'I'
 		c.repath(true)
 	}
+	c.temporary = c.temporary || t.temporary
 	if t.ddl {
 		c.changed = c.pg.TxStatus() != 'I'
 		c.connector.vault.stale.Store(true)

@@ -334,6 +334,35 @@ func TestEncryptInTransactionWithDDL(t *testing.T) {
 	require.True(t, strings.HasPrefix(w.raw("select phone from app.people"), "gAAAAAAB"))
 }
 
+func TestEncryptTemporaryTables(t *testing.T) {
+	w := newVaultWorld(t)
+	w.exec("grant temporary on database {db} to {staff}")
+	for _, mode := range identityModes {
+		t.Run(mode, func(t *testing.T) {
+			db := w.open(mode, driver.Config{})
+			ctx := w.as(w.staff)
+			_, err := db.ExecContext(ctx, "INSERT INTO users (name, email) VALUES ($1, $2)", "n", mode)
+			require.NoError(t, err)
+			check := func(q identityQuerier, name string) {
+				t.Helper()
+				var mail string
+				require.NoError(t, q.QueryRowContext(ctx, "SELECT u.email FROM users u JOIN "+name+" w ON w.id = u.id WHERE u.email = $1", mode).Scan(&mail))
+				require.Equal(t, mode, mail)
+			}
+			_, err = db.ExecContext(ctx, "CREATE TEMP TABLE wanted AS SELECT id FROM users")
+			require.NoError(t, err)
+			check(db, "wanted")
+			tx, err := db.BeginTx(ctx, nil)
+			require.NoError(t, err)
+			_, err = tx.Exec("CREATE TEMPORARY TABLE wanted_too ON COMMIT DROP AS SELECT id FROM users")
+			require.NoError(t, err)
+			check(tx, "wanted_too")
+			require.NoError(t, tx.Commit())
+			check(db, "wanted")
+		})
+	}
+}
+
 func TestEncryptExplicit(t *testing.T) {
 	w := newVaultWorld(t)
 	w.exec(`create function app.register(mail text) returns bigint language sql security definer set search_path = app as 'insert into users (email) values (mail) returning id';

@@ -25,6 +25,7 @@ type text struct {
 	dynamic, routine bool
 	moves            bool // it may change the search path
 	ddl              bool // it may change tables and types
+	temporary        bool // it may make a temporary table
 
 	// What encryption knows of it: names is true where it may name an encrypted table, by tags; its last plan, and for
 	// which role and path that is.
@@ -67,7 +68,11 @@ func readText(sql string) *text {
 	t.ours = t.ours || strings.Contains(lower, ownNames) && containsAny(lower, "execute", "prepare", "deallocate")
 	t.routine = command.Verb == "create" && (strings.Contains(lower, "function") || strings.Contains(lower, "procedure")) ||
 		(command.Class == sqllex.Do || command.Class == sqllex.Unknown) && containsAny(lower, "create", "execute", `\`, "u&")
-	t.moves = t.dynamic || containsAny(lower, "search_path", "set_config", "reset", "discard", `u&"`)
+	temporary := command.Flags.Has(sqllex.Temp) || containsAny(lower, "into temp", "into local temp", "into global temp", "pg_temp") ||
+		count != sqllex.One && strings.Contains(lower, "temp")
+	t.temporary = temporary || t.dynamic
+	// What DO and CALL do to it unsaid, the guards of names see.
+	t.moves = temporary || containsAny(lower, "search_path", "set_config", "reset", "discard", `u&"`)
 	t.ddl = changesSchema(command, lower) || count != sqllex.One && containsAny(lower, "create", "alter", "drop", "comment")
 	switch count {
 	case sqllex.Several:

@@ -82,7 +82,7 @@ func newBuilder(ctx context.Context, c *catalog, o Options) *builder {
 		labels: make(map[string]*labelUse), rows: make(map[uint32]*relation), dependent: make(map[*relation]bool), read: make(map[*relation]bool),
 	}
 	for _, r := range b.ordered {
-		if r.kind != 'c' && !isTemporary(r.Schema) {
+		if r.kind != 'c' {
 			put(b.s.schemas, r.Schema, r.Name, &r.Relation)
 		}
 	}

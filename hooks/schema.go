@@ -248,7 +248,8 @@ func (s *Schema) Unmet() []string { return slices.Clone(s.unmet) }
 func (s *Schema) Refusals() []error { return slices.Clone(s.refusals) }
 
 // View returns the schema as names mean it on a search path: the schemas that the server searches, pg_catalog among them where it is
-// implied, as current_schemas(true) has them. Temporary tables are not known.
+// implied, as current_schemas(true) has them. A session's temporary
+// tables are known by the schema that it has for them, if they were there when the tags were read.
 func (s *Schema) View(path []string) sqlcols.Schema {
 	return &view{s, slices.Clone(path)}
 }
