@@ -15,8 +15,29 @@ import (
 // What it takes, a server takes too, with few exceptions, none of which changes what a name or a parameter means: those that the
 // server finds only in its analysis, and keywords that it does not allow as a name in some places.
 func Parse(text string) (statements []Statement, err error) {
+	err = read(text, 0, len(text), func(p *parser) {
+		for {
+			for p.accept(sqllex.Semicolon) {
+			}
+			if p.tok().kind == sqllex.EOF {
+				return
+			}
+			statements = append(statements, p.statement())
+			if p.tok().kind != sqllex.Semicolon {
+				p.wantEnd()
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return statements, nil
+}
+
+// read lets a function read the part of text from start to end. The error is that with which a parser has ended by panic.
+func read(text string, start, end int, by func(*parser)) (err error) {
 	if len(text) > MaxText {
-		return nil, &Error{Position: MaxText, Reason: "text too long", Syntax: true}
+		return &Error{Position: MaxText, Reason: "text too long", Syntax: true}
 	}
 	r := rooms.Get().(*room)
 	p := parser{text: text, lexer: sqllex.New(text), tokens: r.tokens[:0], stack: r.stack[:0]}
@@ -29,25 +50,14 @@ func Parse(text string) (statements []Statement, err error) {
 		switch failure := recover().(type) {
 		case nil:
 		case *Error:
-			statements, err = nil, failure
+			err = failure
 		default:
 			panic(failure)
 		}
 	}()
-	if err := p.scan(); err != nil {
-		return nil, err
-	}
-	for {
-		for p.accept(sqllex.Semicolon) {
-		}
-		if p.tok().kind == sqllex.EOF {
-			return statements, nil
-		}
-		statements = append(statements, p.statement())
-		if p.tok().kind != sqllex.EOF && p.tok().kind != sqllex.Semicolon {
-			p.unexpected("end of the command")
-		}
-	}
+	p.scan(start, end)
+	by(&p)
+	return nil
 }
 
 // token is a sqllex.Token with what the parser asks of it again and again.
@@ -61,6 +71,9 @@ type token struct {
 
 // word returns the keyword that a token is, "" where it is none.
 func (t *token) word() string { return keywords[t.keyword].word }
+
+// is says whether it is that keyword.
+func (t *token) is(word string) bool { return t.word() == word }
 
 // room is what is wanted only while a text is read, kept for the next.
 type room struct {
@@ -128,29 +141,33 @@ func (a *arena[T]) copy(list []T) []T {
 	return out
 }
 
-// scan cuts the text into tokens.
-func (p *parser) scan() error {
-	p.tokens = slices.Grow(p.tokens, min(largeRoom, len(p.text)/4+8))
-	for {
-		t := p.lexer.Next()
-		next := token{start: int32(t.Start), end: int32(t.End), param: t.Param, kind: t.Kind}
+// scan cuts the text from start to end into tokens.
+func (p *parser) scan(start, end int) {
+	p.tokens = slices.Grow(p.tokens, min(largeRoom, (end-start)/4+8))
+	for lexer := sqllex.New(p.text[start:end]); ; {
+		t := lexer.Next()
+		next := token{start: int32(start + t.Start), end: int32(start + t.End), param: t.Param, kind: t.Kind}
 		switch t.Kind {
 		case sqllex.Illegal:
-			var failure *sqllex.Error
-			if errors.As(p.lexer.Err(), &failure) {
-				return &Error{Position: failure.Offset, Reason: failure.Reason.String(), Syntax: true}
-			}
-			return &Error{Position: t.Start, Reason: "illegal token", Syntax: true}
+			p.lexical(start+t.Start, start, lexer.Err())
 		case sqllex.Ident:
-			next.keyword = lookup(p.text[t.Start:t.End])
+			next.keyword = lookup(p.text[next.start:next.end])
 			next.class = keywords[next.keyword].class
-
 		}
 		p.tokens = append(p.tokens, next)
 		if t.Kind == sqllex.EOF {
-			return nil
+			return
 		}
 	}
+}
+
+// lexical fails with an error of the lexer over the text from start; position is for one that says none.
+func (p *parser) lexical(position, start int, err error) {
+	var failure *sqllex.Error
+	if errors.As(err, &failure) {
+		p.fail(start+failure.Offset, failure.Reason.String())
+	}
+	p.fail(position, "illegal token")
 }
 
 // tok returns the current token.
@@ -262,6 +279,38 @@ func (p *parser) unexpected(wanted string) {
 	p.fail(int(t.start), wanted+" expected, not "+found)
 }
 
+// closing returns the index of the token that closes the bracket at the current token.
+func (p *parser) closing() int {
+	depth := 0
+	for i := p.at; i < len(p.tokens); i++ {
+		switch p.tokens[i].kind {
+		case sqllex.LeftParen, sqllex.LeftBracket:
+			depth++
+		case sqllex.RightParen, sqllex.RightBracket:
+			if depth--; depth <= 0 {
+				return i
+			}
+		}
+	}
+	return len(p.tokens) - 1
+}
+
+// skip goes behind a token, or behind what is in brackets that it opens.
+func (p *parser) skip() {
+	switch p.tok().kind {
+	case sqllex.LeftParen, sqllex.LeftBracket:
+		p.at = p.closing()
+	}
+	p.next()
+}
+
+// wantEnd fails where the text goes on.
+func (p *parser) wantEnd() {
+	if p.tok().kind != sqllex.EOF {
+		p.unexpected("end of the command")
+	}
+}
+
 // enter goes one level down, where reading it takes some of Go's stack.
 func (p *parser) enter() {
 	if p.depth++; p.depth > MaxDepth {
@@ -285,20 +334,12 @@ func (p *parser) ident() Name {
 	if t.word() == "" {
 		text, err := p.lexer.Ident(sqllex.Token{Start: int(t.start), End: int(t.end), Kind: t.kind})
 		if err != nil {
-			p.fail(int(t.start), lexical(err))
+			p.lexical(int(t.start), 0, err)
 		}
 		name.Text = text
 	}
 	p.next()
 	return name
-}
-
-func lexical(err error) string {
-	var failure *sqllex.Error
-	if errors.As(err, &failure) {
-		return failure.Reason.String()
-	}
-	return "illegal token"
 }
 
 // mayName says whether the n-th token behind the current one can be a name of that class: columnName for one of columns and tables,
@@ -435,7 +476,7 @@ func (p *parser) literal(kind LiteralKind) *Literal {
 	case String, Bits:
 		text, err := p.lexer.StringValue(sqllex.Token{Start: int(t.start), End: int(t.end), Kind: t.kind})
 		if err != nil {
-			p.fail(int(t.start), lexical(err))
+			p.lexical(int(t.start), 0, err)
 		}
 		l.Text = text
 	}
@@ -445,22 +486,17 @@ func (p *parser) literal(kind LiteralKind) *Literal {
 
 // statement reads one command.
 func (p *parser) statement() Statement {
-	start := p.start()
-	switch t := p.tok(); t.word() {
+	switch p.tok().word() {
 	case "explain":
 		return p.explain()
 	case "declare":
 		return p.declare()
-	default:
-		if s := p.preparable(); s != nil {
-			return s
-		}
-		if t.kind == sqllex.Ident && t.class&classes != plain {
-			p.fail(start, OtherCommand)
-		}
-		p.unexpected("a command")
-		return nil
 	}
+	s := p.preparable()
+	if s == nil {
+		p.other(p.start())
+	}
+	return s
 }
 
 // preparable reads a command that can be prepared; it returns nil where there is none.
@@ -494,6 +530,27 @@ func (p *parser) preparable() Statement {
 // explain reads EXPLAIN.
 func (p *parser) explain() *Explain {
 	start := p.start()
+	p.explainOptions()
+	e := &Explain{}
+	if p.is("declare") {
+		e.Statement = p.declare()
+	} else if e.Statement = p.preparable(); e.Statement == nil {
+		p.other(start)
+	}
+	e.Span = p.from(start)
+	return e
+}
+
+// other fails where a command of another kind, or none, stands in one that starts at start.
+func (p *parser) other(start int) {
+	if t := p.tok(); t.kind == sqllex.Ident && t.class&classes != plain {
+		p.fail(start, OtherCommand)
+	}
+	p.unexpected("a command")
+}
+
+// explainOptions reads EXPLAIN up to its command.
+func (p *parser) explainOptions() {
 	p.want("explain")
 	switch {
 	case p.oneOf("analyze", "analyse") != "":
@@ -507,20 +564,6 @@ func (p *parser) explain() *Explain {
 		}
 		p.expect(sqllex.RightParen)
 	}
-	e := &Explain{}
-	switch t := p.tok(); t.word() {
-	case "declare":
-		e.Statement = p.declare()
-	default:
-		if e.Statement = p.preparable(); e.Statement == nil {
-			if t.kind == sqllex.Ident && t.class&classes != plain {
-				p.fail(start, OtherCommand)
-			}
-			p.unexpected("a command")
-		}
-	}
-	e.Span = p.from(start)
-	return e
 }
 
 // option reads one option of EXPLAIN ( … ).
@@ -676,7 +719,7 @@ func (p *parser) conflict() *Conflict {
 		c.Constraint = &name
 	} else if p.accept(sqllex.LeftParen) {
 		for more := true; more; more = p.accept(sqllex.Comma) {
-			c.Elements = append(c.Elements, p.conflictElement())
+			c.Elements = append(c.Elements, p.indexElement(false))
 		}
 		p.expect(sqllex.RightParen)
 		c.Where = p.where()
@@ -694,8 +737,9 @@ func (p *parser) conflict() *Conflict {
 	return c
 }
 
-// conflictElement reads an element of an index: a column, a call or an expression in parentheses, with collation, operator class and order.
-func (p *parser) conflictElement() ConflictElement {
+// indexElement reads an element of an index: a column, a call or an expression in parentheses, with collation, operator class, which may
+// have options, and order.
+func (p *parser) indexElement(options bool) ConflictElement {
 	start := p.start()
 	var e ConflictElement
 	switch {
@@ -717,8 +761,8 @@ func (p *parser) conflictElement() ConflictElement {
 	}
 	if p.mayName(0, columnName) && !p.is("nulls") {
 		p.dotted(p.columnName())
-		if p.accept(sqllex.LeftParen) { // the operator class's options
-			p.fail(p.start(), "options of an operator class")
+		if options && p.tok().kind == sqllex.LeftParen {
+			p.skip()
 		}
 	}
 	p.oneOf("asc", "desc")

@@ -99,8 +99,10 @@ func (p *parser) callBehind(c *Call, ordered bool) {
 		p.leave()
 		p.expect(sqllex.RightParen)
 	}
-	if t := p.tok(); t.kind == sqllex.Ident && p.peek(1).word() == "nulls" { // from PostgreSQL 19
-		if word := p.text[t.start:t.end]; asciiEqual(word, "ignore") || asciiEqual(word, "respect") {
+	if p.peek(1).word() == "nulls" { // from PostgreSQL 19
+		t := p.tok()
+		word := sqllex.Token{Start: int(t.start), End: int(t.end), Kind: t.kind}
+		if p.lexer.Is(word, "ignore") || p.lexer.Is(word, "respect") {
 			p.next()
 			p.next()
 		}
@@ -114,19 +116,6 @@ func (p *parser) callBehind(c *Call, ordered bool) {
 	}
 	name := p.columnName()
 	c.Over = &Window{Span: name.Span, Base: &name}
-}
-
-// asciiEqual says whether a word is the lower-case one, in whatever case.
-func asciiEqual(word, lower string) bool {
-	if len(word) != len(lower) {
-		return false
-	}
-	for i := range len(word) {
-		if word[i]|0x20 != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // windowless reads a function's call, or what looks like one, where it cannot be a window function.
@@ -657,15 +646,19 @@ func (p *parser) jsonObject(c *Call) {
 // jsonKey reads an expression and the VALUE or colon that makes it a key, and returns whether that is there.
 func (p *parser) jsonKey() bool {
 	start := p.start()
+	outer := p.height
+	p.height = 0
 	_, prefix := p.prefix(false)
 	simple := !prefix && !p.is("default")
 	x := p.operand(false)
-	if simple && p.word("value") {
-		p.push(x)
-		return true
+	key := simple && p.word("value")
+	if !key {
+		x = p.operators(start, x, lowest, false)
+		key = p.accept(sqllex.Colon)
 	}
-	p.push(p.operators(start, x, lowest, false))
-	return p.accept(sqllex.Colon)
+	p.push(x)
+	p.height = max(outer, p.height)
+	return key
 }
 
 // jsonArray reads the arguments of JSON_ARRAY: values or a query.

@@ -84,6 +84,9 @@ var trees = [][2]string{
 			`[$2 3]) multi)] setwhere:d) returning:(Returning [(Item o.a) (Item n.*)] old:o new:n))`},
 	{`INSERT INTO t OVERRIDING SYSTEM VALUE SELECT 1 ON CONFLICT ON CONSTRAINT k DO NOTHING`,
 		`(Insert (TableRef (RelationName t)) overriding source:(Query (Select [(Item 1)])) conflict:(Conflict constraint:k))`},
+	{`SELECT lag(a) IGNORE NULLS OVER w, lag(b) respect, ignore FROM t`,
+		`(Query (Select [(Item (Call [lag] [(Arg a)] over:(Window base:w))) (Item (Call [lag] [(Arg b)]) alias:respect) (Item ignore)] ` +
+			`from:[(TableRef (RelationName t))]))`},
 	{`INSERT INTO t DEFAULT VALUES`,
 		`(Insert (TableRef (RelationName t)))`},
 	{`UPDATE t SET a = $1, (b) = (SELECT 1) FROM u WHERE t.x = u.x RETURNING a`,
@@ -135,7 +138,7 @@ func TestParseErrors(t *testing.T) {
 		{"SELECT 'it", 7, "unterminated string"},
 		{"SELECT \x00", 7, "NUL byte"},
 		{"SELECT '\xff'", 8, "invalid UTF-8"},
-		{"SELECT E'\\xff'", 7, "invalid UTF-8"},
+		{"SELECT E'\\xff'", 9, "invalid UTF-8"},
 		{"SELECT a = b = c", 13, "parentheses expected between operators of the same precedence"},
 		{"SELECT a IN b", 12, "( expected, not identifier"},
 		{"SELECT a IN ()", 13, "expression expected, not )"},
@@ -257,6 +260,7 @@ func TestWidth(t *testing.T) {
 		"SELECT f(1" + strings.Repeat(", 2", 100_000) + ")",
 		"SELECT CASE " + strings.Repeat("WHEN a THEN b ", 50_000) + "END",
 		"SELECT 1" + strings.Repeat(", ((((((((1))))))))", 40_000),
+		"SELECT json_object(a || b: c" + strings.Repeat(", a || b: (c + d)", 20_000) + ")",
 		strings.Repeat("SELECT 1;", 100_000),
 		strings.Repeat(" ", sqlcols.MaxText-8) + "SELECT 1",
 	} {

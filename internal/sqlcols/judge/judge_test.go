@@ -160,6 +160,37 @@ func TestMutants(t *testing.T) {
 	v.rate(t)
 }
 
+// TestUtility has all other commands, on a schema in which each table has an encrypted column that none of them names: they pass, but for
+// those whose statements are not seen.
+func TestUtility(t *testing.T) {
+	n := 0
+	for _, text := range slices.Concat(regression(t), newer(t)) {
+		switch command, _ := sqllex.Classify(text); command.Class {
+		case sqllex.Query, sqllex.Declare, sqllex.Copy, sqllex.Prepare, sqllex.Call:
+			continue // analysed, so refused for what else they name
+		}
+		tree, err := pg.Parse(text)
+		if err != nil || len(tree.Stmts) == 0 || tree.Stmts[0].Stmt.GetCreateTableAsStmt() != nil || tree.Stmts[0].Stmt.GetViewStmt() != nil {
+			continue
+		}
+		n++
+		if _, err := sqlcols.CheckUtility(text, everything{}, sqlcols.UtilityOptions{}); err != nil {
+			assert.Regexp(t, "the statements of a DO block|what EXECUTE hands", err.Error(), text)
+		}
+	}
+	t.Logf("read %d", n)
+	require.Greater(t, n, 10_000)
+}
+
+// everything is a schema that has every table.
+type everything struct{}
+
+func (everything) Relation(schema, name string) *sqlcols.Relation {
+	return &sqlcols.Relation{Schema: schema, Name: "named by none", Columns: []sqlcols.Column{{Name: "named by none", Key: &sqlcols.Key{}}}}
+}
+
+func (everything) Functions(schema, name string) []sqlcols.Function { return nil }
+
 func tokens(text string) []string {
 	var words []string
 	lexer := sqllex.New(text)
