@@ -124,7 +124,23 @@ func newOracle(t *testing.T, plain, typed *pganontest.DB) *oracle {
 		plain: connect(t, plain), typed: connect(t, typed), relations: map[uint32]string{}, types: map[uint32]string{},
 		tally: tally{of: map[string]int{}},
 	}
-	var relations []string
+	o.schema = newSchema(keyD, keyR, nil, tables()...)
+	read := func(sql string, into map[uint32]string) {
+		result := o.typed.ExecParams(context.Background(), sql, nil, nil, nil, nil).Read()
+		require.NoError(t, result.Err)
+		for _, row := range result.Rows {
+			oid, err := strconv.ParseUint(string(row[0]), 10, 32)
+			require.NoError(t, err)
+			into[uint32(oid)] = string(row[1])
+		}
+	}
+	read("select oid, relnamespace::regnamespace::text || '.' || relname from pg_class where relnamespace in ('app'::regnamespace, 'crm'::regnamespace)", o.relations)
+	read("select oid, case typname when 'enc_d' then 'D' when 'enc_r' then 'R' when '_enc_d' then 'D[]' when '_enc_r' then 'R[]' else '' end from pg_type", o.types)
+	return o
+}
+
+// tables are those of the generator, for newSchema.
+func tables() (relations []string) {
 	for _, table := range sqlgen.Tables {
 		columns := make([]string, len(table.Columns))
 		for i, c := range table.Columns {
@@ -138,19 +154,7 @@ func newOracle(t *testing.T, plain, typed *pganontest.DB) *oracle {
 		}
 		relations = append(relations, table.Schema+"."+table.Name+": "+strings.Join(columns, ", "))
 	}
-	o.schema = newSchema(keyD, keyR, nil, relations...)
-	read := func(sql string, into map[uint32]string) {
-		result := o.typed.ExecParams(context.Background(), sql, nil, nil, nil, nil).Read()
-		require.NoError(t, result.Err)
-		for _, row := range result.Rows {
-			oid, err := strconv.ParseUint(string(row[0]), 10, 32)
-			require.NoError(t, err)
-			into[uint32(oid)] = string(row[1])
-		}
-	}
-	read("select oid, relnamespace::regnamespace::text || '.' || relname from pg_class where relnamespace in ('app'::regnamespace, 'crm'::regnamespace)", o.relations)
-	read("select oid, case typname when 'enc_d' then 'D' when 'enc_r' then 'R' when '_enc_d' then 'D[]' when '_enc_r' then 'R[]' else '' end from pg_type", o.types)
-	return o
+	return relations
 }
 
 // described is what PostgreSQL says of a statement.

@@ -467,7 +467,12 @@ func (p *parser) wordyCall(c *Call) {
 		p.want("in")
 		p.push(p.restricted())
 	case "trim":
-		p.oneOf("both", "leading", "trailing")
+		switch p.oneOf("both", "leading", "trailing") {
+		case "leading":
+			c.Keyword = "ltrim"
+		case "trailing":
+			c.Keyword = "rtrim"
+		}
 		if p.word("from") {
 			p.exprList()
 			break

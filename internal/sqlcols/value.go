@@ -501,7 +501,12 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 		return
 	}
 	if b.key != nil {
-		r.mixStored(a.at(c), of, a.key, "compared with "+b.origins[0].String()+" by "+c.op)
+		reason := "compared with " + b.origins[0].String() + " by " + c.op
+		if len(a.params) > 0 || len(b.params) > 0 {
+			r.mix(a.at(c), of, a.key, reason)
+		} else {
+			r.mixStored(a.at(c), of, a.key, reason)
+		}
 		return
 	}
 	var how *Comparison

@@ -160,13 +160,16 @@ func TestMixed(t *testing.T) {
 func TestMixedUnlessHeldToOneKey(t *testing.T) {
 	held := newSchema(&sqlcols.Key{Label: "D", Searchable: true, Several: true}, keyR, keyB, clinic...)
 	for text, right := range map[string]bool{
-		"INSERT INTO users (email) VALUES ($1) ON CONFLICT (email) DO NOTHING": true,
-		"SELECT 1 FROM users u JOIN orders o ON o.email = u.email":             true,
-		"SELECT email FROM users GROUP BY email":                               true,
-		"SELECT 1 FROM users WHERE email IN (SELECT email FROM orders)":        true,
-		"SELECT 1 FROM users WHERE email = (SELECT $1)":                        false,
-		"WITH p(m) AS (SELECT $1) SELECT 1 FROM users, p WHERE email = m":      false,
-		"INSERT INTO users (email) SELECT DISTINCT $1::text":                   false,
+		"INSERT INTO users (email) VALUES ($1) ON CONFLICT (email) DO NOTHING":  true,
+		"SELECT 1 FROM users u JOIN orders o ON o.email = u.email":              true,
+		"SELECT email FROM users GROUP BY email":                                true,
+		"SELECT 1 FROM users WHERE email IN (SELECT email FROM orders)":         true,
+		"SELECT 1 FROM users WHERE email = (SELECT $1)":                         false,
+		"WITH p(m) AS (SELECT $1) SELECT 1 FROM users, p WHERE email = m":       false,
+		"INSERT INTO users (email) SELECT DISTINCT $1::text":                    false,
+		"SELECT email FROM users UNION SELECT email FROM orders":                true,
+		"SELECT email FROM users UNION SELECT $1":                               false,
+		"SELECT 1 FROM users u, orders o WHERE COALESCE(u.email, $1) = o.email": false,
 	} {
 		a, err := sqlcols.Analyze(text, held)
 		require.NoError(t, err, text)

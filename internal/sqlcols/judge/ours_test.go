@@ -392,7 +392,7 @@ func ourCall(x *sqlcols.Call) string {
 	}
 	switch x.Keyword {
 	case "":
-	case "trim":
+	case "trim", "ltrim", "rtrim":
 		slices.Sort(args)
 	case "substring":
 		slices.Sort(args[1:])

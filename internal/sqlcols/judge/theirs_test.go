@@ -663,7 +663,7 @@ func theirCall(f *pg.FuncCall) string {
 			return kw("position", args[1], args[0])
 		case `"btrim"`, `"ltrim"`, `"rtrim"`:
 			slices.Sort(args)
-			return kw("trim", args...)
+			return kw(strings.Replace(strings.Trim(names, `"`), "btrim", "trim", 1), args...)
 		case `"substring"`:
 			if len(args) == 3 && location(f.Args[1]) == -1 {
 				args = []string{args[0], theirExpr(f.Args[2].GetTypeCast().Arg)}
