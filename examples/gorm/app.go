@@ -23,13 +23,14 @@ type Config struct {
 	Roles       string // how the names of the database roles begin: people, where roles.sql is taken as it is
 	Domain      string // each company's site is a subdomain of it: people.example
 	PrepareStmt bool   // GORM's: keep a prepared statement for each text
-	Keys        fernet.KeySource
+	KeysFile    string // the keys of encrypted columns, and of the identities that jobs carry
 	Logger      *slog.Logger
 }
 
 // App is the service.
 type App struct {
 	Config
+	keys     fernet.KeySource
 	pool     *sql.DB
 	db       *gorm.DB
 	sessions *pganonhttp.Lookup
@@ -38,6 +39,10 @@ type App struct {
 
 // NewApp opens the database and starts the worker.
 func NewApp(c Config) (*App, error) {
+	keys, err := fernet.OpenKeyFile(c.KeysFile, func(err error) { c.Logger.Error("keys", slog.Any("error", err)) })
+	if err != nil {
+		return nil, err
+	}
 	// Who runs as what. What no line names, people_none, has no rights.
 	pool, err := driver.Open(c.DSN, driver.Config{
 		Roles: []driver.GroupRole{
@@ -47,12 +52,15 @@ func NewApp(c Config) (*App, error) {
 		MaskedGroups: []string{"managers"},
 		MaskedRole:   c.Roles + "_limited",
 		DefaultRole:  c.Roles + "_none",
+		Keys:         keys,
+		Models:       models,
+		Domains:      "required",
 		Logger:       c.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a := &App{Config: c, pool: pool}
+	a := &App{Config: c, keys: keys, pool: pool}
 	if err := a.open(); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}

@@ -61,7 +61,7 @@ func (a *App) orderReport(w http.ResponseWriter, r *http.Request) error {
 	if r.FormValue("masked") != "" {
 		ctx = pganon.Masked(ctx)
 	}
-	token, err := pganon.SealIdentity(ctx, a.Keys, time.Hour)
+	token, err := pganon.SealIdentity(ctx, a.keys, time.Hour)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (a *App) orderReport(w http.ResponseWriter, r *http.Request) error {
 
 // runReport is the worker's: it knows nobody but whom the token names.
 func (a *App) runReport(ctx context.Context, token string) (lines []departmentLine, err error) {
-	ctx, err = pganon.OpenIdentity(ctx, a.Keys, token)
+	ctx, err = pganon.OpenIdentity(ctx, a.keys, token)
 	if err != nil {
 		return nil, err
 	}

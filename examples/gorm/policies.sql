@@ -8,16 +8,18 @@ GRANT SELECT ON employees, departments, reviews, skills, employee_skills TO peop
 GRANT SELECT ON accounts TO people_auth;
 GRANT SELECT, INSERT, DELETE ON sessions TO people_auth;
 
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['employees', 'departments', 'reviews', 'changes'] LOOP
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('DROP POLICY IF EXISTS own_company ON %I', name);
-        EXECUTE format('CREATE POLICY own_company ON %I USING (company = current_company())', name);
-    END LOOP;
-END $$;
+ALTER TABLE employees ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS own_company ON employees;
+CREATE POLICY own_company ON employees USING (company = current_company());
+ALTER TABLE departments ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS own_company ON departments;
+CREATE POLICY own_company ON departments USING (company = current_company());
+ALTER TABLE reviews ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS own_company ON reviews;
+CREATE POLICY own_company ON reviews USING (company = current_company());
+ALTER TABLE changes ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS own_company ON changes;
+CREATE POLICY own_company ON changes USING (company = current_company());
 ALTER TABLE employee_skills ENABLE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS own_company ON employee_skills;
 CREATE POLICY own_company ON employee_skills USING (EXISTS (SELECT FROM employees e WHERE e.id = employee_id));

@@ -14,7 +14,7 @@ ALTER ROLE people_app LOGIN;
 -- people_auth     looks up who asks
 -- people_full     human resources: everything of their own company
 -- people_limited  managers: their own company, masked, read only
--- people_public   visitors: the directory of the company whose site they are on
+-- people_public   visitors: who works at the company whose site they are on
 -- people_none     everybody else who has logged in: nothing
 -- people_masks    owns the views; nobody becomes it
 GRANT people_auth, people_full, people_limited, people_public, people_none TO people_app;
@@ -24,7 +24,3 @@ COMMENT ON ROLE people_limited IS 'pganon:"masked"';
 -- The company of whoever asks. STABLE, not IMMUTABLE, or a plan could keep another's.
 CREATE OR REPLACE FUNCTION current_company() RETURNS text STABLE LANGUAGE sql
     AS $$ SELECT nullif(current_setting('rls.tenant_id', true), '') $$;
-
--- The views stand on the tables that AutoMigrate may have to alter; masks.sql makes them again.
-DROP SCHEMA IF EXISTS people_limited CASCADE;
-DROP VIEW IF EXISTS directory;
