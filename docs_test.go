@@ -427,3 +427,20 @@ func read(name string, statements []ast.Stmt) bool {
 	}
 	return false
 }
+
+func TestAsStatements(t *testing.T) {
+	for source, want := range map[string]string{
+		"_, err := f()":                              "_, err := f(); must(err)\n_ = err\n",
+		"x, err := f()\nfmt.Println(err)":            "x, err := f()\nfmt.Println(err)\n_ = x\n_ = err\n",
+		"err := f()\nerr = g()":                      "err := f(); must(err)\nerr = g(); must(err)\n_ = err\n_ = err\n",
+		"err := f()\nerr = g(err)":                   "err := f()\nerr = g(err); must(err)\n_ = err\n_ = err\n",
+		"err := f()\nif err := g(); err != nil {\n}": "err := f()\nif err := g(); err != nil {\n}\n_ = err\n",
+		"var n int":                                  "var n int\n_ = n\n",
+	} {
+		got, err := asStatements(source)
+		require.NoError(t, err, source)
+		assert.Equal(t, want, got)
+	}
+	_, err := asStatements("x :=")
+	assert.Error(t, err)
+}
