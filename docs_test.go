@@ -2,6 +2,7 @@ package pganon_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -248,30 +249,23 @@ func (p *page) execute(s snippet, program program) string {
 	run.Stderr = &stderr
 	out, err := run.Output()
 	require.NoError(p.t, err, "%s: %s%s", s.at, out, stderr.String())
-	if strings.HasPrefix(program[0], "go") {
-		return "" // go test prints how long it took
-	}
-	return string(out)
+	return strings.TrimSuffix(string(out), "PASS\n") // of a test
 }
 
 var docsKeys = fernet.GenerateKey().Encode()
 
-// build makes programs of the page's Go: each whole program and each test by itself, all else as one.
+// build makes programs of the page's Go: each whole program by itself, all tests as one, and all else as one.
 func (p *page) build() {
 	dir := p.t.TempDir()
-	goFile := func(name, source string) string {
-		file := filepath.Join(dir, name)
+	compile := func(command, name, source string) string {
+		file, binary := filepath.Join(dir, name), filepath.Join(dir, strings.TrimSuffix(name, ".go")+".exe")
 		require.NoError(p.t, os.WriteFile(file, []byte(p.local(source)), 0o600))
-		return file
-	}
-	compile := func(name, source string) string {
-		binary := filepath.Join(dir, name)
-		out, err := exec.Command("go", "build", "-o", binary, goFile(name+".go", source)).CombinedOutput()
+		arguments := append(strings.Fields(command), "-ldflags=-s -w", "-o", binary, file)
+		out, err := exec.Command("go", arguments...).CombinedOutput()
 		require.NoError(p.t, err, "%s\n%s", out, source)
 		return binary
 	}
-	var declarations, fragments strings.Builder
-	var cases strings.Builder
+	var declarations, fragments, cases, tests strings.Builder
 	prelude := ""
 	for i, s := range p.snippets {
 		switch {
@@ -288,10 +282,10 @@ func (p *page) build() {
 		name := "snippet" + strconv.Itoa(i)
 		switch {
 		case strings.HasPrefix(s.text, "package main"):
-			p.programs[i] = program{compile(name, s.text)}
-		case strings.HasPrefix(s.text, "func Test"):
-			file := goFile(name+"_test.go", withImports("package docs_test\n", s.text))
-			p.programs[i] = program{"go", "test", file}
+			p.programs[i] = program{compile("build", name+".go", s.text)}
+		case testName.MatchString(s.text):
+			tests.WriteString(s.text)
+			p.programs[i] = program{"test", "-test.run=^" + testName.FindStringSubmatch(s.text)[1] + "$"}
 		case isDeclarations(s.text):
 			declarations.WriteString(s.text)
 		default:
@@ -301,13 +295,12 @@ func (p *page) build() {
 			require.NoError(p.t, err, s.at)
 			fmt.Fprintf(&fragments, "func %s() error {\n//line prelude:1\n%s{\n//line %s:2\n%s}\nreturn nil\n}\n", name, before, name, statements)
 			fmt.Fprintf(&cases, "case %q: err = %s()\n", name, name)
-			p.programs[i] = program{"", name}
+			p.programs[i] = program{"fragments", name}
 		}
 	}
-	if fragments.Len()+declarations.Len() == 0 {
-		return
-	}
-	binary := compile("fragments", withImports("package main\n", fmt.Sprintf(`
+	binaries := map[string]string{}
+	if fragments.Len()+declarations.Len() > 0 {
+		binaries["fragments"] = compile("build", "fragments.go", withImports("package main\n", fmt.Sprintf(`
 func must(err error) { if err != nil { fmt.Fprintln(os.Stderr, err); os.Exit(1) } }
 func main() {
 	var err error
@@ -318,12 +311,16 @@ func main() {
 }
 %s
 %s`, cases.String(), declarations.String(), fragments.String())))
+	}
+	if tests.Len() > 0 {
+		binaries["test"] = compile("test -c", "snippets_test.go", withImports("package docs_test\n", tests.String()))
+	}
 	for _, program := range p.programs {
-		if program[0] == "" {
-			program[0] = binary
-		}
+		program[0] = cmp.Or(binaries[program[0]], program[0])
 	}
 }
+
+var testName = regexp.MustCompile(`^func (Test\w+)\(`)
 
 // docsImports are the packages that snippets may use without importing them.
 var docsImports = map[string]string{
@@ -429,4 +426,21 @@ func read(name string, statements []ast.Stmt) bool {
 		}
 	}
 	return false
+}
+
+func TestAsStatements(t *testing.T) {
+	for source, want := range map[string]string{
+		"_, err := f()":                              "_, err := f(); must(err)\n_ = err\n",
+		"x, err := f()\nfmt.Println(err)":            "x, err := f()\nfmt.Println(err)\n_ = x\n_ = err\n",
+		"err := f()\nerr = g()":                      "err := f(); must(err)\nerr = g(); must(err)\n_ = err\n_ = err\n",
+		"err := f()\nerr = g(err)":                   "err := f()\nerr = g(err); must(err)\n_ = err\n_ = err\n",
+		"err := f()\nif err := g(); err != nil {\n}": "err := f()\nif err := g(); err != nil {\n}\n_ = err\n",
+		"var n int":                                  "var n int\n_ = n\n",
+	} {
+		got, err := asStatements(source)
+		require.NoError(t, err, source)
+		assert.Equal(t, want, got)
+	}
+	_, err := asStatements("x :=")
+	assert.Error(t, err)
 }

@@ -63,6 +63,19 @@
 // an identity of its own runs as that. A transaction begun under a masked role is read only. Deferred triggers run as the
 // transaction's identity.
 //
+// # Encrypted columns
+//
+// A column is encrypted by the tag of its type, a domain, whose SQL hooks.DomainSQL writes. The driver finds out which parameter of a statement
+// meets such a column, sends a token in its place, and gives back values; pganon.keys_env or Config.Keys says where the keys are.
+//
+//	COMMENT ON DOMAIN phone IS 'pganon:"encrypt,key=phone"';
+//
+//	db.ExecContext(ctx, "UPDATE patients SET phone = $1 WHERE name = $2", "555-0171", "Ada")
+//
+// A statement that would send plaintext, compare tokens with something else or put them where nobody decrypts them is refused
+// before anything is sent. Masked roles get NULL, or the constant of the tag. CopyFrom copies rows; hooks.Encrypted says the column of a
+// parameter where SQL does not. Package hooks has all of it.
+//
 // # GORM and sqlx
 //
 // gorm.io/driver/postgres takes the driver's name, postgres.Config{DriverName: "pganon", DSN: dsn}, or a database handle as Conn,
@@ -75,6 +88,7 @@
 // What one statement does within itself is PostgreSQL's: a SECURITY DEFINER function runs as its owner, and a function that
 // resets the role and then runs SQL from its arguments runs that as the login role. Give the login role no privileges of
 // its own, and identities no right to create functions. VACUUM, CREATE DATABASE and what else cannot run in a pipeline
-// run under pganon.System only. A batch of pgx, COPY FROM STDIN and large objects need InTx. After Raw nothing is known of
+// run under pganon.System only. A batch of pgx and large objects need InTx, COPY FROM STDIN
+// InTx or CopyFrom; InTx does not decrypt. After Raw nothing is known of
 // the session but that it must be cleaned. With interceptors, Go 1.27's scanning of arrays into slices is not available.
 package driver
