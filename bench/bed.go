@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -104,7 +105,7 @@ func (b *bed) open(db *sql.DB, err error) (*sql.DB, error) {
 }
 
 // handles are the same database through each of the drivers, with conns connections each.
-type handles struct{ pgx, none, identity, one, alternating, fresh, hand *sql.DB }
+type handles struct{ pgx, none, identity, one, alternating, fresh, hand, redacted, unredacted *sql.DB }
 
 func (b *bed) handles(dsn string, conns int) (*handles, error) {
 	h := &handles{}
@@ -119,6 +120,10 @@ func (b *bed) handles(dsn string, conns int) (*handles, error) {
 		{&h.fresh, func() (*sql.DB, error) { return driver.Open(dsn, driver.Config{}) }},
 		{&h.one, func() (*sql.DB, error) { return driver.Open(dsn, driver.Config{}) }},
 		{&h.alternating, func() (*sql.DB, error) { return driver.Open(dsn, driver.Config{}) }},
+		{&h.redacted, func() (*sql.DB, error) { return driver.Open(dsn, driver.Config{}) }},
+		{&h.unredacted, func() (*sql.DB, error) {
+			return driver.Open(dsn, driver.Config{Redact: "off", Logger: slog.New(slog.DiscardHandler)})
+		}},
 	} {
 		db, err := b.open(to.open())
 		if err != nil {
@@ -177,7 +182,7 @@ func (b *bed) comparisons(ctx context.Context) ([]comparison, error) {
 		point.name, point.rounds, point.ops = fmt.Sprintf("one row, TCP and %v more a round trip", far.latency), 100, 5
 		all = append(all, point)
 	}
-	all = append(all, b.roles(ctx, tcp), b.many(ctx, tcp))
+	all = append(all, b.roles(ctx, tcp), b.redaction(ctx, tcp), b.many(ctx, tcp))
 	for _, goroutines := range []int{1, 8, 64} {
 		conns := min(goroutines, 8)
 		h, err := b.handles(b.tcp, conns)
@@ -260,6 +265,16 @@ func (b *bed) roles(ctx context.Context, h *handles) comparison {
 			next, other = other, next
 			return point(next, h.alternating, query)
 		}, against: "one role", target: atMost(1.15)},
+	}}
+}
+
+// redaction compares errors with their values and without, where there are none.
+func (b *bed) redaction(ctx context.Context, h *handles) comparison {
+	ctx = pganon.WithIdentity(ctx, b.as(b.one))
+	ask := func(db *sql.DB) func() error { return func() error { return point(ctx, db, pointSQL) } }
+	return comparison{name: "one row, TCP, no error", rounds: 400, ops: 25, allocs: true, lines: []line{
+		{name: "redaction off", op: ask(h.unredacted)},
+		{name: "redaction on", op: ask(h.redacted), against: "redaction off", target: atMost(1.01)},
 	}}
 }
 

@@ -45,7 +45,7 @@ func BenchmarkStatement(b *testing.B) {
 func TestQuick(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), &out, true), out.String())
-	for _, want := range []string{"one row, TCP", "2ms", "10,000 rows", "goroutines: 64", "identity / pgx", "by hand / identity", "two roles in turn / one role", "targets met"} {
+	for _, want := range []string{"one row, TCP", "2ms", "10,000 rows", "goroutines: 64", "identity / pgx", "by hand / identity", "two roles in turn / one role", "redaction on / redaction off", "targets met"} {
 		assert.Contains(t, out.String(), want)
 	}
 }

@@ -50,6 +50,24 @@
 //	pganon.raw=allow|refuse               whether sql.Conn.Raw gives the connection of pgx
 //	pganon.log=off|debug                  log what statements run as, never a value
 //
+// # Errors and logs
+//
+// No error that leaves the driver holds a value of the data, a password or a connection string: not the server's, pgx's, or
+// those of hooks, interceptors, tracers, Valuers and rewriters, whose own text is dropped unless they mark it with redact.Safe. A
+// server's error is a *pgconn.PgError with code, position, routine and, where PostgreSQL set them, the names of constraint,
+// table, column and type, so code that decides on them works unchanged; errors.Is finds what was wrapped. io.EOF,
+// driver.ErrBadConn, sql.ErrNoRows, pgx.ErrTxCommitRollback and the errors of contexts are what they are. See package redact;
+// redact.Unsafe returns the original.
+//
+// A panic in code that a statement calls becomes an error that names the function, without the value; the connection is
+// given up, and a transaction on it is lost. Notices, and errors that a tracer or a handler of pgconn sees, are redacted too.
+//
+// database/sql itself converts what rows scan into, above the driver, and quotes values in its errors: clean those with
+// redact.Error. From Go 1.27 on the driver does that by itself, unless there are interceptors.
+//
+// pganon.log=debug logs for each statement the identity, user and tenant as keyed hashes, the role, the names of settings,
+// duration, rows, and the SQLSTATE of an error.
+//
 // # Roles
 //
 // A role is masked if the DSN says so, if its comment holds the tag pganon:"masked" (COMMENT ON ROLE), or if PostgreSQL
@@ -88,7 +106,8 @@
 // What one statement does within itself is PostgreSQL's: a SECURITY DEFINER function runs as its owner, and a function that
 // resets the role and then runs SQL from its arguments runs that as the login role. Give the login role no privileges of
 // its own, and identities no right to create functions. VACUUM, CREATE DATABASE and what else cannot run in a pipeline
-// run under pganon.System only. A batch of pgx and large objects need InTx, COPY FROM STDIN
-// InTx or CopyFrom; InTx does not decrypt. After Raw nothing is known of
-// the session but that it must be cleaned. With interceptors, Go 1.27's scanning of arrays into slices is not available.
+// run under pganon.System only. A batch of pgx and large objects need InTx, COPY FROM STDIN InTx or CopyFrom; InTx does not
+// decrypt. After Raw nothing is known of the session but that it must be cleaned; what Raw gives is plain pgx, errors
+// included. A tracer gets the text of statements with the literals in it. With interceptors, Go 1.27's scanning of arrays into
+// slices is not available.
 package driver

@@ -11,11 +11,10 @@ import (
 
 // rows is where all rows come up. Those of interceptors scan no columns by themselves.
 func (c *outerConn) rows(top driver.Rows, decoders []*hooks.Decoder) driver.Rows {
-	made := outerRows{top: top, conn: c, decoders: decoders}
 	if scanner, ok := top.(driver.RowsColumnScanner); ok {
-		return &scanningRows{made, scanner}
+		return &scanningRows{outerRows{top: top, conn: c, decoders: decoders}, scanner}
 	}
-	return &made
+	return &outerRows{top: top, conn: c, decoders: decoders}
 }
 
 // scanningRows are outerRows that scan each column by themselves.
