@@ -97,7 +97,10 @@ func TestDSNKeys(t *testing.T) {
 		{[]string{"pganon.claims=claims"}, []string{"claims"}},
 		{[]string{"pganon.claims=rls.user_id"}, []string{"claims"}},
 		{[]string{"pganon.keys_env=K"}, []string{"pganon.keys_env"}},
-		{[]string{"pganon.domains=required"}, []string{"pganon.domains"}},
+		{[]string{"pganon.keys_env="}, []string{"pganon.keys_env", "empty"}},
+		{[]string{"pganon.keys_file=/nowhere/keys"}, []string{"pganon.keys_file"}},
+		{[]string{"pganon.keys_env=K", "pganon.keys_file=/nowhere/keys"}, []string{"pganon.keys_env", "only one"}},
+		{[]string{"pganon.domains=no"}, []string{"pganon.domains", "optional or required"}},
 	} {
 		for form, dsn := range dsns(row.keys...) {
 			if form == "keywords" {

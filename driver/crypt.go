@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -186,8 +187,8 @@ func (v *vault) current(ctx context.Context, c *conn) (*hooks.Schema, error) {
 		return c.transactionTags(ctx, tags)
 	}
 	old := time.Now().UnixNano()-v.asked.Load() > int64(tagsAge)
-	if !old && !v.stale.Load() || c.pg.IsBusy() {
-		return tags, nil
+	if !old && !v.stale.Load() || c.pg.IsBusy() || !c.utf8() {
+		return tags, nil // or from a connection that can read them
 	}
 	switch c.pg.TxStatus() {
 	case 'E':
@@ -231,7 +232,7 @@ func (c *conn) transactionTags(ctx context.Context, tags *hooks.Schema) (*hooks.
 	case 'E':
 		return tags, nil
 	}
-	if c.changed && !c.pg.IsBusy() {
+	if c.changed && !c.pg.IsBusy() && c.utf8() {
 		options := c.connector.vault.options
 		options.Previous = tags
 		own, err := hooks.Load(ctx, c.pg, options)
@@ -239,6 +240,9 @@ func (c *conn) transactionTags(ctx context.Context, tags *hooks.Schema) (*hooks.
 			return nil, err
 		}
 		c.ownTags, c.changed = own, false
+	}
+	if c.ownTags == nil {
+		return tags, nil
 	}
 	return c.ownTags, nil
 }
@@ -329,7 +333,7 @@ func (c *conn) encryptOnce(ctx context.Context, query string, args []driver.Name
 		}
 	}
 	p := &passage{text: query, args: args, tags: tags}
-	if t := c.textKnown(query, tags); t.names {
+	if t := c.textKnown(query, tags); t.names || !c.utf8() && !isASCII(query) {
 		if err := c.plan(ctx, p, t); err != nil {
 			return nil, err
 		}
@@ -397,6 +401,11 @@ func (c *conn) textKnown(query string, tags *hooks.Schema) *text {
 	return t
 }
 
+// isASCII says whether a text means the same in every encoding.
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
 // leadingOptions is how many of args are options of pgx.
 func leadingOptions(args []driver.NamedValue) int {
 	for i, arg := range args {
@@ -445,8 +454,15 @@ func countArguments(args []driver.NamedValue) int {
 	return 0
 }
 
+func (c *conn) utf8() bool { return c.pg.ParameterStatus("client_encoding") == "UTF8" }
+
+var errEncoding = errors.New("pganon: encrypt statement: a text that may name an encrypted table needs client_encoding=UTF8 and standard_conforming_strings=on")
+
 // plan finds or makes the plan of a text that may name an encrypted table.
 func (c *conn) plan(ctx context.Context, p *passage, t *text) error {
+	if !c.utf8() || c.pg.ParameterStatus("standard_conforming_strings") != "on" {
+		return errEncoding
+	}
 	if c.pg.TxStatus() == 'E' {
 		if t.control() {
 			return nil
@@ -628,12 +644,20 @@ func keysOf(cfg *Config) (fernet.KeySource, error) {
 	case cfg.Keys != nil && (cfg.KeysEnv != "" || cfg.KeysFile != ""), cfg.KeysEnv != "" && cfg.KeysFile != "":
 		return nil, errors.New("pganon.keys_env, pganon.keys_file, Config.Keys: only one of them may say where the keys are")
 	case cfg.KeysEnv != "":
-		return fernet.EnvKeyring(cfg.KeysEnv)
+		ring, err := fernet.EnvKeyring(cfg.KeysEnv)
+		if err != nil {
+			return nil, fmt.Errorf("pganon.keys_env: %w", err)
+		}
+		return ring, nil
 	case cfg.KeysFile != "":
 		logger := cfg.logger()
-		return fernet.OpenKeyFile(cfg.KeysFile, func(err error) {
+		file, err := fernet.OpenKeyFile(cfg.KeysFile, func(err error) {
 			logger.Error("pganon: the keys read before stay in use", slog.String("error", err.Error()))
 		})
+		if err != nil {
+			return nil, fmt.Errorf("pganon.keys_file: %w", err)
+		}
+		return file, nil
 	}
 	return cfg.Keys, nil
 }

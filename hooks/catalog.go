@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pganon/pganon/internal/sqlcols"
+	"github.com/pganon/pganon/redact"
 )
 
 // catalog is what the server says of relations, domains and functions, before anything is made of it.
@@ -278,7 +279,7 @@ func newCatalog() *catalog {
 // nothing behind, whatever comes of them.
 func (c *catalog) read(ctx context.Context, pg *pgconn.PgConn, queries []query) error {
 	if encoding := pg.ParameterStatus("client_encoding"); encoding != "UTF8" {
-		return fmt.Errorf("client_encoding is %s, want UTF8", encoding)
+		return redact.Safe(fmt.Errorf("client_encoding is %s, want UTF8", encoding))
 	}
 	const savepoint = "pganon_tags"
 	before, after := query{sql: "set transaction isolation level repeatable read, read only"}, query{}
@@ -287,7 +288,7 @@ func (c *catalog) read(ctx context.Context, pg *pgconn.PgConn, queries []query) 
 	case 'T':
 		before.sql, after.sql = "savepoint "+savepoint, "rollback to savepoint "+savepoint+"; release savepoint "+savepoint
 	default:
-		return errors.New("the transaction has failed")
+		return redact.Safe(errors.New("the transaction has failed"))
 	}
 	var sql strings.Builder
 	sql.WriteString(before.sql)
