@@ -32,7 +32,7 @@ import (
 
 // TestDocs runs every snippet of the README and of docs/. The snippets of a page run in order, in a database of its own.
 //
-//   - sql runs as a role that owns the database and is no superuser, or as the role that "as=<role>" names.
+//   - sql runs as a role that owns the database and is no superuser.
 //   - go is a whole program, whose DATABASE_URL is that of the page's first role with LOGIN; or a test; or declarations; or
 //     statements, which run after those of the last prelude, with an error that nothing looks at ending the test.
 //   - text is what the snippet before it prints: rows of SQL without a header, an error of SQL, standard output. "…" in it stands
@@ -203,14 +203,8 @@ func (p *page) run() {
 
 // sql runs a snippet command by command, as psql does, and returns rows and the error.
 func (p *page) sql(s snippet) string {
-	text := p.local(createRole.ReplaceAllString(s.text, ""))
-	if as, ok := strings.CutPrefix(s.info, "as="); ok {
-		require.Contains(p.t, p.roles, as, s.at)
-		// The role need not be one that may log in.
-		return p.query(p.db.DSN(), "SET ROLE "+p.roles[as]+";"+text)
-	}
 	require.Empty(p.t, s.info, "%s: %q is not understood", s.at, s.info)
-	return p.query(p.db.DSNAs(p.owner), text)
+	return p.query(p.db.DSNAs(p.owner), p.local(createRole.ReplaceAllString(s.text, "")))
 }
 
 func (p *page) query(dsn, text string) string {
