@@ -238,7 +238,7 @@ func TestEncryptRefused(t *testing.T) {
 				{"UPDATE users SET name = email WHERE name = $1", "users.email: copied into users.name"},
 				{"SELECT to_jsonb(u) FROM users u WHERE name = $1", "users.email"},
 				{"DO $$ BEGIN INSERT INTO users (email) VALUES ('canary'); END $$", "encrypt statement"},
-				{"SELECT 1; INSERT INTO users (email) VALUES ('canary')", "statements"},
+				{"SELECT 1; INSERT INTO users (email) VALUES ('canary')", "users.email: literal assigned"},
 				{"INSERT INTO users (email) VALUES ($1 || 'canary')", "computation"},
 				{"PREPARE x AS INSERT INTO users (email) VALUES ('canary')", "encrypt statement"},
 				{"COPY users (email) FROM STDIN", "encrypt statement"},

@@ -83,12 +83,20 @@ func (c *conn) runSeveral(ctx context.Context, cl *call, s situation) error {
 	if completed < len(parts) && local.Position == 0 && settingsCode(local.Code) {
 		at = parts[completed].at // the server parses all before it runs any: only a position tells whose an error is
 	}
+	if cl.guards() != nil && completed < len(parts) && parts[completed].at == stepSettings {
+		if guarded, ok := guardError(err); ok {
+			return guarded
+		}
+	}
 	return c.stepError(at, cl.who, &local)
 }
 
 // severalQuery builds the Query and says what its commands are.
 func (c *conn) severalQuery(cl *call, s situation, commands []sqllex.Statement, texts []*text) (string, []part, error) {
 	shape, values := c.settings(cl.who)
+	if g := cl.guards(); g != nil {
+		shape, values = c.connector.principals.guarded(shape, values, g)
+	}
 	settings := shape.literal(values)
 	var query strings.Builder
 	var parts []part

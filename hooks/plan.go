@@ -62,13 +62,12 @@ var ErrKeysChanged = errors.New("pganon: encrypt: the keys have changed")
 // as current_schemas(true) gives it; masked is true of a role that reads masked values.
 func (s *Schema) Plan(text string, path []string, masked bool) (*Plan, error) {
 	view := s.View(path)
-	switch command, _ := sqllex.Classify(text); command.Class {
-	case sqllex.Query, sqllex.Declare:
-		if command.Verb == "show" {
-			return &Plan{schema: s, given: text, text: text, masked: masked}, nil
-		}
-	default:
-		return s.utility(text, view)
+	command, count := sqllex.Classify(text)
+	switch {
+	case command.Verb == "show":
+		return &Plan{schema: s, given: text, text: text, masked: masked}, nil
+	case command.Class != sqllex.Query && command.Class != sqllex.Declare, count == sqllex.Several:
+		return s.utility(text, path, masked)
 	}
 	a, err := sqlcols.Analyze(text, view)
 	if err != nil {
