@@ -92,7 +92,7 @@ func (b *bed) close() error {
 	for i := len(b.closers) - 1; i > 0; i-- {
 		errs = append(errs, b.closers[i]())
 	}
-	_, err := b.owner.Exec("drop table if exists items, tenant_items, people, written; drop domain if exists bench_mail, bench_note; drop role if exists " + strings.Join([]string{b.app, b.one, b.two}, ", "))
+	_, err := b.owner.Exec("drop table if exists items, tenant_items; drop role if exists " + strings.Join([]string{b.app, b.one, b.two}, ", "))
 	errs = append(errs, err)
 	return errors.Join(append(errs, b.owner.Close())...)
 }

@@ -17,34 +17,36 @@ import (
 // encryptedRows is how many people the table of the encrypted block has.
 const encryptedRows = 10_000
 
-// encrypted compares a table with encrypted columns to plain pgx, which reads and writes the same bytes: the tokens.
+// encrypted compares a table with encrypted columns to plain pgx, which reads and writes the same bytes: the tokens. They are in a
+// database of their own, so that the other blocks have nothing to do with them.
 func (b *bed) encrypted(ctx context.Context) ([]comparison, error) {
 	ring, err := fernet.NewKeyring(fernet.GenerateKey())
 	if err != nil {
 		return nil, err
 	}
-	mail := hooks.Domain{Name: "bench_mail", Tag: hooks.Tag{Encrypt: true, Deterministic: true, Key: "bench_mail"}}
-	note := hooks.Domain{Name: "bench_note", Tag: hooks.Tag{Encrypt: true, Key: "bench_note"}}
-	script := ""
+	mail := hooks.Domain{Name: "mail_token", Tag: hooks.Tag{Encrypt: true, Deterministic: true, Key: "mail"}}
+	note := hooks.Domain{Name: "note_token", Tag: hooks.Tag{Encrypt: true, Key: "note"}}
+	script := bedSQL
 	for _, d := range []hooks.Domain{mail, note} {
 		made, err := hooks.DomainSQL(d)
 		if err != nil {
 			return nil, err
 		}
-		script += made + ";\n"
+		script += made
 	}
-	script += strings.NewReplacer(":app", b.app, ":one", b.one).Replace(`
-create table people (id bigint generated always as identity primary key, name text not null, email bench_mail unique, note bench_note);
-create table written (id bigint generated always as identity primary key, name text not null, email bench_mail, note bench_note);
-grant select, insert on people, written to :app, :one`)
-	if _, err := b.owner.ExecContext(ctx, script); err != nil {
-		return nil, fmt.Errorf("make encrypted tables: %w", err)
-	}
-	plain, err := b.open(sql.Open("pgx", b.tcp))
+	script += `
+create table people (id bigint generated always as identity primary key, name text not null, email mail_token unique, note note_token);
+create table written (id bigint generated always as identity primary key, name text not null, email mail_token, note note_token);
+grant select, insert on people, written to :app, :one`
+	dsn, err := b.another(ctx, strings.NewReplacer(":app", b.app, ":one", b.one, ":two", b.two).Replace(script))
 	if err != nil {
 		return nil, err
 	}
-	ours, err := b.open(driver.Open(b.tcp, driver.Config{Keys: ring}))
+	plain, err := b.open(sql.Open("pgx", dsn))
+	if err != nil {
+		return nil, err
+	}
+	ours, err := b.open(driver.Open(dsn, driver.Config{Keys: ring}))
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +97,11 @@ grant select, insert on people, written to :app, :one`)
 		}
 	}
 	untagged := func(db *sql.DB) func() error { return func() error { return point(id, db, pointSQL) } }
-	without, err := b.untagged(ctx)
+	without, err := b.open(driver.Open(b.tcp, driver.Config{Keys: ring}))
 	if err != nil {
 		return nil, err
 	}
+	without.SetMaxOpenConns(1)
 	return []comparison{
 		{name: "10,000 rows with one encrypted column of 32 bytes", rounds: 60, ops: 2, allocs: true, lines: []line{
 			{name: "pgx", op: read(ctx, plain)},
@@ -119,39 +122,37 @@ grant select, insert on people, written to :app, :one`)
 	}, nil
 }
 
-// untagged is a handle of a database that has the bed's tables and no encrypted column.
-func (b *bed) untagged(ctx context.Context) (*sql.DB, error) {
-	const name = "pganon_bench_untagged"
-	at := func(dsn string) string {
+// another makes another database by a script, and returns the DSN of the login role there.
+func (b *bed) another(ctx context.Context, script string) (string, error) {
+	const name = "pganon_bench_encrypted"
+	at := func(dsn string) (string, error) {
 		u, err := url.Parse(dsn)
 		if err != nil {
-			panic(err) // newBed has parsed it
+			return "", err
 		}
 		u.Path = "/" + name
-		return u.String()
+		return u.String(), nil
 	}
 	if _, err := b.owner.ExecContext(ctx, "create database "+name); err != nil {
-		return nil, err
+		return "", err
 	}
 	b.closers = append(b.closers, func() error {
-		_, err := b.owner.Exec("drop database " + name + " with (force)")
+		_, err := b.owner.Exec("drop database " + name)
 		return err
 	})
-	owner, err := sql.Open("pgx", at(b.dsn))
+	dsn, err := at(b.dsn)
 	if err != nil {
-		return nil, err
+		return "", err
+	}
+	owner, err := sql.Open("pgx", dsn)
+	if err != nil {
+		return "", err
 	}
 	defer owner.Close()
-	script := strings.NewReplacer(":app", b.app, ":one", b.one, ":two", b.two).Replace(bedSQL)
 	if _, err := owner.ExecContext(ctx, script); err != nil {
-		return nil, fmt.Errorf("make tables: %w", err)
+		return "", fmt.Errorf("make encrypted tables: %w", err)
 	}
-	db, err := b.open(driver.Open(at(b.tcp), driver.Config{}))
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(1)
-	return db, nil
+	return at(b.tcp)
 }
 
 func mailOf(n int) string { return "person" + strconv.Itoa(n) + "@example.org" }

@@ -69,6 +69,7 @@ type conn struct {
 	paths     map[pathKey][]string
 	pathEpoch int
 	last      *rows // of the last query
+	unplanned passage
 }
 
 var (

@@ -332,8 +332,11 @@ func (c *conn) encryptOnce(ctx context.Context, query string, args []driver.Name
 			return nil, err
 		}
 	}
-	p := &passage{text: query, args: args, tags: tags}
+	// What meets no encrypted column, most of all statements, shares one passage: nobody keeps it beyond the statement's start.
+	p := &c.unplanned
+	*p = passage{text: query, args: args, tags: tags}
 	if t := c.textKnown(query, tags); t.names || !c.utf8() && !isASCII(query) {
+		p = &passage{text: query, args: args, tags: tags}
 		if err := c.plan(ctx, p, t); err != nil {
 			return nil, err
 		}
@@ -343,7 +346,9 @@ func (c *conn) encryptOnce(ctx context.Context, query string, args []driver.Name
 		p.text = p.planned.plan.Text()
 		p.args, err = p.planned.plan.Arguments(ctx, args, options)
 	} else {
-		p.explicit = slices.ContainsFunc(args, func(a driver.NamedValue) bool { return hooks.IsExplicit(a.Value) })
+		if slices.ContainsFunc(args, func(a driver.NamedValue) bool { return hooks.IsExplicit(a.Value) }) {
+			p = &passage{text: query, args: args, tags: tags, explicit: true}
+		}
 		p.args, err = tags.Arguments(ctx, args, options)
 	}
 	if errors.Is(err, hooks.ErrKeysChanged) && !again {

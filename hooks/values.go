@@ -85,55 +85,64 @@ func (d *Decoder) IsArray() bool { return d.array }
 
 // Value decodes v: the text or the bytes of a token, or nil. What is no token of the column's is an error; while the
 // column is migrating, plaintext is given back as it is and counted.
-func (d *Decoder) Value(v driver.Value) (driver.Value, error) {
+func (d *Decoder) Value(v driver.Value) (value driver.Value, err error) {
 	if d.masked {
 		return d.mask, nil
 	}
-	var text []byte
 	switch v := v.(type) {
 	case nil:
 		return nil, nil
 	case string:
-		text = []byte(v)
+		withScratch(func(b []byte) []byte {
+			b = append(b, v...)
+			value, b, err = d.any(b)
+			return b
+		})
 	case []byte:
 		if v == nil {
 			return nil, nil
 		}
-		text = v
+		withScratch(func(b []byte) []byte {
+			b = append(b, v...)
+			value, b, err = d.any(b)
+			return b
+		})
 	default:
-		return nil, d.fail(fmt.Errorf("want text or bytea, got %T", v))
+		err = d.fail(fmt.Errorf("want text or bytea, got %T", v))
 	}
+	return value, err
+}
+
+// any decodes text, in which it may write, and behind it; what it returns beside the value is what it has used.
+func (d *Decoder) any(text []byte) (driver.Value, []byte, error) {
 	if d.array {
-		return d.arrayValue(text)
+		value, err := d.arrayValue(text)
+		return value, text, err
 	}
 	return d.one(text)
 }
 
-func (d *Decoder) one(token []byte) (value driver.Value, err error) {
+func (d *Decoder) one(token []byte) (value driver.Value, used []byte, err error) {
 	if !ownToken(token) {
 		if !d.label.Migrating {
-			return nil, d.fail(errNotToken)
+			return nil, token, d.fail(errNotToken)
 		}
 		if !anyToken(token) {
 			d.label.plaintextReads.Add(1)
 			if value, err = d.label.Type.Value(token); err != nil {
-				return nil, d.fail(redact.Safe(err))
+				err = d.fail(err)
 			}
-			return value, nil
+			return value, token, err
 		}
 	}
-	withScratch(func(b []byte) []byte {
-		var plain []byte
-		if plain, err = d.label.Keys.AppendDecrypt(b, token); err != nil {
-			return b
-		}
-		value, err = d.label.Type.Value(plain)
-		return plain
-	})
+	used, err = d.label.Keys.AppendDecrypt(token, token)
+	if err == nil {
+		value, err = d.label.Type.Value(used[len(token):])
+	}
 	if err != nil {
-		return nil, d.fail(err)
+		return nil, used, d.fail(err)
 	}
-	return value, nil
+	return value, used, nil
 }
 
 var errNotToken = errors.New("it holds what is no token of pganon's; a column that is being encrypted has the option migrating, and `pganon encrypt` encrypts what it holds")
@@ -181,7 +190,7 @@ func (d *Decoder) arrayValue(text []byte) (driver.Value, error) {
 		if !ok {
 			continue
 		}
-		value, err := d.one([]byte(token))
+		value, _, err := d.one([]byte(token))
 		if err != nil {
 			return nil, err
 		}
