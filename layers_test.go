@@ -28,6 +28,7 @@ var arrows = map[string]struct{ ours, others []string }{
 	"internal/refusal":    {},
 	"internal/scope":      {ours: []string{"internal/guc"}},
 	"internal/sqlcols":    {ours: []string{"internal/sqllex"}},
+	"internal/sqlgen":     {},
 	"internal/sqllex":     {},
 	"internal/sqlgen":     {},
 	"driver":              {ours: []string{"", "fernet", "hooks", "redact", "internal/guc", "internal/loghash", "internal/scope", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5", "github.com/ngrok/sqlmw"}},

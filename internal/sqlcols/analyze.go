@@ -9,11 +9,11 @@ import (
 
 // Bounds of what an analysis may cost.
 const (
-	maxSteps      = 4_000_000 // names, columns and parameters looked at
-	maxNesting    = 5_000     // of a tree, which an operator's chain makes deeper than MaxDepth
-	maxOutputs    = 1_664     // PostgreSQL's own limit for a list of outputs
-	maxParameters = 65_535    // the protocol's
-	maxReasons    = 16        // that one text is refused for
+	maxSteps      = 10_000_000 // names, columns and parameters looked at
+	maxNesting    = 5_000      // of a tree, which an operator's chain makes deeper than MaxDepth
+	maxOutputs    = 1_664      // PostgreSQL's own limit for a list of outputs
+	maxParameters = 65_535     // the protocol's
+	maxReasons    = 16         // that one text is refused for
 )
 
 // Analyze says which parameters and outputs of a statement meet which encrypted columns. The error says why the statement is refused:
@@ -73,7 +73,8 @@ type resolver struct {
 type parameter struct {
 	used      bool
 	meetings  []Meeting
-	asIs      use // its first use that has nothing to do with encryption
+	index     map[meetingPlace]bool // of many meetings
+	asIs      use                   // its first use that has nothing to do with encryption
 	asIsAt    Span
 	grouped   string // a clause that tells its values apart, "" for none
 	groupedAt Span

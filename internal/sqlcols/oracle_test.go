@@ -58,7 +58,10 @@ func TestOracle(t *testing.T) {
 	}
 	_, err = conn.Exec(context.Background(), string(types)).ReadAll()
 	require.NoError(t, err)
-	for _, text := range sqlgen.DDL("public.enc_d", "public.enc_r") {
+	for _, text := range append([]string{
+		// Without these an assignment would turn their values into text.
+		"CREATE CAST (enc_d AS text) WITHOUT FUNCTION", "CREATE CAST (enc_r AS text) WITHOUT FUNCTION",
+	}, sqlgen.DDL("public.enc_d", "public.enc_r")...) {
 		typed.Exec(text)
 	}
 
@@ -223,8 +226,7 @@ func typedText(text string, a *sqlcols.Analysis) string {
 // What the oracle does not know of: rules that are no matter of types.
 var mayRefuse = regexp.MustCompile(`literal assigned|compared with a literal|mixed with a literal|: ORDER BY$` + // a literal has any type
 	`|ON CONFLICT, and|used as a condition` + // which the server looks at when it plans
-	`|copied into|computed value assigned|is used for .* and for [^"]+\.[^.]+$` + // an assignment casts to text; NULLIF(NULL, …) has any type
-	`|output ".*" is (a row with it|computed from it)|of a row with it|computed value of it compared` +
+	`|output ".*" is (a row with it|computed from it)|of a row with it|computed value of it (compared|copied)` +
 	`|of an array of it|as one value and as an array of values` + // a parameter without type may be an array anywhere
 	`|argument of (array_agg|to_jsonb)\(\)|for to_jsonb\(\)|operator \|\||and for "\|\|"` + // of any type
 	`|is used for .* and for (output|ORDER BY|a value that may be a literal)` +

@@ -28,7 +28,7 @@ func (r *resolver) columnRef(s *scope, x *ColumnRef) value {
 		r.refuseUnknown(x.Span, "unknown column")
 		return value{}
 	}
-	m := s.column(last.Text, false)
+	m := r.column(s, last.Text, false)
 	var v value
 	switch {
 	case m.n == 1:
@@ -37,7 +37,7 @@ func (r *resolver) columnRef(s *scope, x *ColumnRef) value {
 		r.refuseUnknown(x.Span, "ambiguous column")
 		return value{}
 	default:
-		whole := s.itemNamed(last.Text, nil)
+		whole := r.itemNamed(s, last.Text, nil)
 		switch {
 		case whole.n == 1:
 			v = r.wholeRow(whole.item, x.Span)
@@ -67,7 +67,7 @@ func (r *resolver) itemOf(s *scope, parts []Name, at Span) *item {
 			return nil
 		}
 	}
-	m := s.itemNamed(name, qualified)
+	m := r.itemNamed(s, name, qualified)
 	switch {
 	case m.n == 1:
 		return m.item

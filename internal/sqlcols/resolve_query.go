@@ -83,6 +83,7 @@ func (r *resolver) with(s *scope, w *With) {
 	all := make([]*cte, len(w.Tables))
 	for i := range w.Tables {
 		all[i] = &cte{def: &w.Tables[i], scope: s}
+		r.step(i)
 		for _, other := range all[:i] {
 			if other.def.Name.Text == all[i].def.Name.Text {
 				r.refuse(all[i].def.Span, Origin{}, 0, "unsupported: two tables of one WITH with the same name")
@@ -413,10 +414,11 @@ func (r *resolver) fields(s *scope, x *Field) (t table) {
 func (r *resolver) eachNamed(s *scope, x Expr, t *table, columnsFirst bool, do func(*value)) {
 	switch x := x.(type) {
 	case *ColumnRef:
-		if len(x.Parts) != 1 || columnsFirst && s.column(x.Parts[0].Text, true).n > 0 {
+		if len(x.Parts) != 1 || columnsFirst && r.column(s, x.Parts[0].Text, true).n > 0 {
 			break
 		}
 		found := false
+		r.step(len(t.columns))
 		for i := range t.columns {
 			if t.columns[i].name == x.Parts[0].Text {
 				do(&t.columns[i].value)
@@ -550,7 +552,7 @@ func (it *item) alias(a *Alias) {
 // tableItem returns the item of a name in FROM: a table of a WITH, or a relation.
 func (r *resolver) tableItem(s *scope, ref *TableRef) *item {
 	if ref.Name.Schema == nil {
-		if c := s.cteNamed(ref.Name.Name.Text); c != nil {
+		if c := r.cteNamed(s, ref.Name.Name.Text); c != nil {
 			t := r.refer(c, ref)
 			it := &item{name: c.def.Name.Text, columns: t.columns, open: t.open, aliased: true}
 			it.alias(ref.Alias)
@@ -589,7 +591,7 @@ func (r *resolver) relation(name *RelationName) *Relation {
 	if name.Schema != nil {
 		schema = name.Schema.Text
 	}
-	r.step(1)
+	r.step(1 + len(r.refs))
 	for i := range r.refs {
 		if r.refs[i].Name == name.Name.Text && r.refs[i].Schema == schema {
 			return r.usable(name, r.refs[i].Relation)

@@ -15,6 +15,7 @@ func (r *resolver) targetColumn(relation *Relation, t *Target) Origin {
 	if relation == nil {
 		return Origin{}
 	}
+	r.step(len(relation.Columns))
 	for i := range relation.Columns {
 		if relation.Columns[i].Name == t.Column.Text {
 			return Origin{relation, &relation.Columns[i]}
@@ -292,7 +293,7 @@ func (r *resolver) returning(s *scope, ret *Returning, target *item, more ...*it
 	}
 	var added []*item
 	for _, name := range [...]string{old, renamed} {
-		if s.itemNamed(name, nil).n == 0 {
+		if r.itemNamed(s, name, nil).n == 0 {
 			row := *target
 			row.name, row.aliased, row.noColumns, row.lateral = name, true, true, false
 			added = append(added, &row)

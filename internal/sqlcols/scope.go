@@ -139,6 +139,14 @@ func (it *item) find(name string) (found place, n int) {
 	return found, n + m
 }
 
+// width is how many columns find looks at, those of its sides aside.
+func (it *item) width() int {
+	if it.relation != nil {
+		return len(it.relation.Columns)
+	}
+	return 1 + len(it.columns)
+}
+
 // findAny is find, of system columns too.
 func (it *item) findAny(name string) (place, int) {
 	found, n := it.find(name)
@@ -159,7 +167,7 @@ func (r *resolver) appendPlaces(to []place, it *item, hidden []string) []place {
 	if it.relation != nil {
 		n = len(it.relation.Columns)
 	}
-	r.step(n)
+	r.step(n * (1 + len(hidden)))
 	for i := range n {
 		if p := (place{it, i}); !slices.Contains(hidden, p.name()) {
 			to = append(to, p)
@@ -171,7 +179,9 @@ func (r *resolver) appendPlaces(to []place, it *item, hidden []string) []place {
 	if len(it.columns) > 0 {
 		hidden = slices.Clip(hidden)
 		for i := range it.columns {
-			hidden = append(hidden, it.columns[i].name)
+			if name := it.columns[i].name; !slices.Contains(hidden, name) {
+				hidden = append(hidden, name)
+			}
 		}
 	}
 	return r.appendPlaces(r.appendPlaces(to, it.left, hidden), it.right, hidden)
@@ -186,9 +196,10 @@ type match struct {
 }
 
 // column looks for a bare column name: in the innermost scope that has it.
-func (s *scope) column(name string, local bool) (m match) {
+func (r *resolver) column(s *scope, name string, local bool) (m match) {
 	for ; s != nil; s = s.parent {
 		for _, it := range s.items {
+			r.step(it.width())
 			if it.noColumns || it.lateral && !s.lateral {
 				continue
 			}
@@ -215,8 +226,9 @@ func (s *scope) column(name string, local bool) (m match) {
 }
 
 // itemNamed looks for what a table name in front of a column means. A qualified one is that of a table without alias.
-func (s *scope) itemNamed(name string, qualified *Relation) (m match) {
+func (r *resolver) itemNamed(s *scope, name string, qualified *Relation) (m match) {
 	for ; s != nil && m.n == 0; s = s.parent {
+		r.step(len(s.items))
 		for _, it := range s.items {
 			if it.noName || it.lateral && !s.lateral || it.name != name ||
 				qualified != nil && (it.aliased || it.relation == nil || it.relation.OID != qualified.OID) {
@@ -230,8 +242,9 @@ func (s *scope) itemNamed(name string, qualified *Relation) (m match) {
 }
 
 // cteNamed looks for a table of a WITH.
-func (s *scope) cteNamed(name string) *cte {
+func (r *resolver) cteNamed(s *scope, name string) *cte {
 	for ; s != nil; s = s.parent {
+		r.step(len(s.ctes))
 		for _, c := range s.ctes {
 			if c.def.Name.Text == name {
 				return c

@@ -1,4 +1,3 @@
-// Package sqlcols says which parameters and which outputs of a SQL text meet which columns.
 package sqlcols
 
 // Bounds of what is read. A text beyond one of them is an *Error.

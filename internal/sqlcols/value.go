@@ -144,6 +144,7 @@ func (r *resolver) consume(v *value, at Span, u use) {
 	if v.isPlain() {
 		return
 	}
+	r.step(len(v.params))
 	for _, o := range v.origins {
 		r.refuse(at, o, 0, u.ofColumn())
 	}
@@ -214,10 +215,8 @@ func (r *resolver) useAsIs(p occurrence, u use) {
 func (r *resolver) meet(p occurrence, m Meeting) {
 	m.At, m.Array = p.at, p.array
 	known := &r.params[p.n-1]
-	for i := range known.meetings {
-		if old := &known.meetings[i]; old.At == m.At && old.Use == m.Use && old.Column == m.Column && old.Key == m.Key {
-			return
-		}
+	if known.met(&m) {
+		return
 	}
 	r.step(1)
 	if known.meetings == nil {
@@ -231,6 +230,43 @@ func (r *resolver) meet(p occurrence, m Meeting) {
 		return
 	}
 	known.meetings = append(known.meetings, m)
+}
+
+// met says whether a parameter is known to meet the column at that place already.
+func (p *parameter) met(m *Meeting) bool {
+	if len(p.meetings) <= fewMeetings {
+		for i := range p.meetings {
+			if old := &p.meetings[i]; old.At == m.At && old.Use == m.Use && old.Column == m.Column && old.Key == m.Key {
+				return true
+			}
+		}
+		return false
+	}
+	if p.index == nil {
+		p.index = map[meetingPlace]bool{}
+		for i := range p.meetings {
+			p.index[p.meetings[i].place()] = true
+		}
+	}
+	if p.index[m.place()] {
+		return true
+	}
+	p.index[m.place()] = true
+	return false
+}
+
+// More meetings than these are found by an index.
+const fewMeetings = 16
+
+type meetingPlace struct {
+	at     int
+	use    Use
+	column *Column
+	key    *Key
+}
+
+func (m *Meeting) place() meetingPlace {
+	return meetingPlace{m.At.Start, m.Use, m.Column.Column, m.Key}
 }
 
 // A gathering is a value made of several, any of which it may be: arms of COALESCE and CASE, rows of VALUES, UNION.
@@ -357,6 +393,7 @@ func (v *value) describe() string {
 
 // store says that v is written into an encrypted or another column.
 func (r *resolver) store(v *value, into Origin, at Span) {
+	r.step(len(v.params))
 	key := into.Column.Key
 	if key == nil {
 		r.consume(v, at, use{form: useCopy, column: into})
@@ -439,6 +476,7 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 	if a.isPlain() && b.isPlain() {
 		return
 	}
+	r.step(len(a.params) + len(b.params))
 	if a.row != nil && b.row != nil && !a.row.whole && !b.row.whole && len(a.row.values) == len(b.row.values) {
 		pair := *c
 		pair.widens = false
@@ -501,11 +539,8 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 		return
 	}
 	if b.key != nil {
-		reason := "compared with " + b.origins[0].String() + " by " + c.op
-		if len(a.params) > 0 || len(b.params) > 0 {
-			r.mix(a.at(c), of, a.key, reason)
-		} else {
-			r.mixStored(a.at(c), of, a.key, reason)
+		if mixed := len(a.params) > 0 || len(b.params) > 0; mixed && a.key.Several || a.key.Mixed {
+			r.mixes(a.at(c), of, "compared with "+b.origins[0].String()+" by "+c.op)
 		}
 		return
 	}
@@ -527,7 +562,7 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 		for _, o := range a.origins {
 			r.meet(p, Meeting{Use: Compared, Column: o, Key: a.key, Comparison: how})
 		}
-		if how == nil {
+		if how == nil && a.key.Several {
 			r.mix(p.at, of, a.key, "compared by "+c.op+" with $"+strconv.Itoa(p.n)+", which is not its operand in place")
 		}
 	}
@@ -567,6 +602,7 @@ func (r *resolver) groupBy(v *value, at Span, clause string) {
 		r.consume(v, at, use{form: useClause, name: clause + " of a row with it"})
 		return
 	}
+	r.step(len(v.params))
 	for _, p := range v.params {
 		if known := &r.params[p.n-1]; known.grouped == "" {
 			known.grouped, known.groupedAt = clause, at
@@ -593,6 +629,7 @@ func (r *resolver) element(v *value, at Span) value {
 		e.array = false
 	case v.key == nil && v.row == nil && len(v.params) > 0 && v.other == nothing && v.typ == typUnknown:
 		// A parameter without a type is an array here.
+		r.step(len(v.params))
 		e.params = slices.Clone(v.params)
 		for i := range e.params {
 			e.params[i].array = true

@@ -518,6 +518,12 @@ func (g *Generator) query(kinds []Kind) (string, []Column) {
 			},
 			func() string { return "array_agg(" + g.expr(pick(g, Det, Rnd)) + ")" },
 			func() string { return "max(" + g.expr(pick(g, Text, Int)) + ")" },
+			func() string {
+				if len(s.tables) > 0 {
+					return "count(" + quote(pick(g, s.tables...).name) + ")"
+				}
+				return "count(*)"
+			},
 		))
 		text := "SELECT " + strings.Join(items, ", ") + from
 		if g.chance(50) {
@@ -527,6 +533,9 @@ func (g *Generator) query(kinds []Kind) (string, []Column) {
 			text += " GROUP BY " + strings.Join(keys, ", ")
 		}
 		return text, nil
+	case kinds == nil && from != "" && g.chance(8):
+		alias := pick(g, "name", "email", "id", "ssn", "o1")
+		return "SELECT " + g.expr(pick(g, Det, Text, Int, Rnd)) + " AS " + alias + ", count(*)" + from + " GROUP BY " + alias, nil
 	case kinds == nil && from != "" && g.chance(20):
 		items = append(items, "*")
 		if len(s.tables) > 0 && g.chance(50) {
@@ -597,6 +606,18 @@ func (g *Generator) from(s *scope) string {
 
 func (g *Generator) join(s *scope) string {
 	text := g.item1(s)
+	if g.chance(5) {
+		n := len(s.tables) - 1
+		text = "(" + text + " CROSS JOIN " + g.item1(s) + ")"
+		var columns []Column
+		for _, t := range s.tables[n:] {
+			columns = append(columns, t.columns...)
+		}
+		columns = named(columns, "j")
+		name := g.fresh("j")
+		s.tables = append(s.tables[:n:n], table{name: name, columns: columns})
+		return text + " AS " + quote(name) + "(" + names(columns) + ")"
+	}
 	for g.chance(25) {
 		n := len(s.tables)
 		kind := pick(g, "JOIN", "JOIN", "LEFT JOIN", "FULL JOIN", "RIGHT JOIN")
@@ -733,6 +754,8 @@ func (g *Generator) columnOf(k Kind, real bool) string {
 				}
 				if n == 2 && g.chance(50) || g.chance(3) {
 					found = append(found, quote(c.Name))
+				} else if t.real && !real && g.chance(5) {
+					found = append(found, "("+quote(t.name)+")."+quote(c.Name))
 				} else {
 					found = append(found, quote(t.name)+"."+quote(c.Name))
 				}
@@ -858,6 +881,12 @@ func (g *Generator) condition() string {
 					return c + pick(g, " IS NULL", " IS NOT NULL")
 				}
 				return g.param() + Cast + "::text IS NULL"
+			},
+			func() string {
+				if s := g.scopes; len(s) > 0 && len(s[len(s)-1].tables) > 0 {
+					return quote(pick(g, s[len(s)-1].tables...).name) + " IS NOT NULL"
+				}
+				return "true"
 			},
 			func() string {
 				if g.depth > 3 {
