@@ -11,6 +11,8 @@ import (
 
 	"github.com/pganon/pganon"
 	"github.com/pganon/pganon/driver"
+	"github.com/pganon/pganon/fernet"
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/pganontest"
 )
 
@@ -98,4 +100,49 @@ func ExampleInTx() {
 	err = conn.QueryRowContext(ctx, "SELECT count(*) FROM readings WHERE by = 'u42'").Scan(&n)
 	fmt.Println(n, err)
 	// Output: 3 <nil>
+}
+
+// COPY into a table with an encrypted column.
+func ExampleCopyFrom() {
+	keys, err := fernet.NewKeyring(fernet.GenerateKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	db, err := driver.Open(exampleDSN(), driver.Config{Keys: keys})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	ctx := pganon.System(context.Background(), "import")
+	domain, err := hooks.DomainSQL(hooks.Domain{Name: "pulse_token", Tag: hooks.Tag{Encrypt: true, Type: "int8", Key: "pulse"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := db.ExecContext(ctx, domain+"CREATE TABLE pulses (pulse pulse_token)"); err != nil {
+		log.Fatal(err)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	n, err := driver.CopyFrom(ctx, conn, pgx.Identifier{"pulses"}, []string{"pulse"}, pgx.CopyFromRows([][]any{{61}, {64}}))
+	fmt.Println(n, err)
+	rows, err := conn.QueryContext(ctx, "SELECT pulse FROM pulses")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var pulse int
+		if err := rows.Scan(&pulse); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(pulse)
+	}
+	// Output:
+	// 2 <nil>
+	// 61
+	// 64
 }
