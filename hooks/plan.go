@@ -153,7 +153,12 @@ func (p *Plan) widen(a *sqlcols.Analysis) error {
 			return redact.Safe(fmt.Errorf("pganon: encrypt statement: label %s is migrating: a search by its tokens would miss what is plaintext still: encrypt that first", label.Name))
 		}
 	}
-	w, err := a.Widen(p.text, func(key *sqlcols.Key) int { return len(p.schema.Label(key).Occurring) })
+	w, err := a.Widen(p.text, func(key *sqlcols.Key) int {
+		if !key.Several { // of a random label too, whose tokens are not compared
+			return 1
+		}
+		return len(p.schema.Label(key).Occurring)
+	})
 	if err != nil {
 		return refusal(p.text, err)
 	}
