@@ -131,6 +131,8 @@ func TestErrorText(t *testing.T) {
 	for _, text := range []string{ // kept whole
 		"conn closed", "sql: database is closed", "sql: expected 1 arguments, got 2", "pganon: no identity in the context",
 		"converting NULL to string is unsupported", "cannot scan text (OID 25) in text format into *int",
+		"LastInsertId is not supported by this driver", "unused argument: 2", "unknown QueryExecMode: 9", "invalid arg type: main.Money",
+		"argument name found in sql query but not present in StrictNamedArgs", "short write to large object", "unsupported isolation: Linearizable",
 	} {
 		assert.Equal(t, text, redact.Error(errors.New(text)).Error())
 	}
@@ -180,6 +182,17 @@ func TestErrorKeepsWhatProgramsNeed(t *testing.T) {
 	marked := redact.Safe(errors.New("shop: closed"))
 	assert.Equal(t, "shop: closed", redact.Error(marked).Error())
 	assert.Equal(t, "…: shop: closed", redact.Error(fmt.Errorf("secret: %w", marked)).Error())
+
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never answers
+	require.NoError(t, err)
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_, err = pgconn.Connect(ctx, "postgres://u@"+silent.Addr().String()+"/d")
+	require.True(t, pgconn.Timeout(err), err)
+	assert.True(t, pgconn.Timeout(redact.Error(err)))
+	assert.ErrorIs(t, redact.Error(err), context.DeadlineExceeded)
+	assert.False(t, pgconn.Timeout(redact.Error(errors.New("x"))))
 
 	var index []int
 	func() {
