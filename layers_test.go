@@ -30,7 +30,6 @@ var arrows = map[string]struct{ ours, others []string }{
 	"internal/sqlcols":    {ours: []string{"internal/sqllex"}},
 	"internal/sqlgen":     {},
 	"internal/sqllex":     {},
-	"internal/sqlgen":     {},
 	"driver":              {ours: []string{"", "fernet", "hooks", "redact", "internal/guc", "internal/loghash", "internal/scope", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5", "github.com/ngrok/sqlmw"}},
 	"hooks":               {ours: []string{"fernet", "redact", "internal/canon", "internal/nearest", "internal/sqlcols", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5/pgconn", "github.com/jinzhu/inflection", "github.com/ngrok/sqlmw"}},
 	"redact":              {ours: []string{"internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},

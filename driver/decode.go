@@ -171,20 +171,32 @@ func (c *connector) readAside(ctx context.Context) (*hooks.Schema, error) {
 // PlaintextReads returns, for each label whose columns are migrating, how many values db has read that were plaintext still: while
 // it grows, a backfill has something left to do. It takes a connection of db for a moment.
 func PlaintextReads(ctx context.Context, db *sql.DB) (reads map[string]uint64, err error) {
+	err = withTags(ctx, db, func(tags *hooks.Schema) { reads = tags.PlaintextReads() })
+	return reads, err
+}
+
+// TaggedNames returns the names of all columns of the database, and of all fields of Config.Models, that have a tag: encrypted ones and
+// those tagged pganon:"redact". They are for redact.Options.Names, so that a log shows none of their values. It takes a
+// connection of db for a moment.
+func TaggedNames(ctx context.Context, db *sql.DB) (names []string, err error) {
+	err = withTags(ctx, db, func(tags *hooks.Schema) { names = tags.Names() })
+	return names, err
+}
+
+func withTags(ctx context.Context, db *sql.DB, use func(*hooks.Schema)) error {
 	sqlConn, err := db.Conn(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer sqlConn.Close()
-	err = sqlConn.Raw(func(driverConn any) error {
+	return sqlConn.Raw(func(driverConn any) error {
 		holder, ok := driverConn.(interface{ identityConn() *conn })
 		if !ok {
-			return fmt.Errorf("pganon: count plaintext reads: the connection is a %T, want one of this package's", driverConn)
+			return fmt.Errorf("pganon: read tags: the connection is a %T, want one of this package's", driverConn)
 		}
-		reads = holder.identityConn().connector.vault.tags.Load().PlaintextReads()
+		use(holder.identityConn().connector.vault.tags.Load())
 		return nil
 	})
-	return reads, err
 }
 
 // answerRows are a result that the driver gives by itself: one value.

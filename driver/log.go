@@ -42,10 +42,11 @@ func (c *connector) logStatement(ctx context.Context, cl *call, err error) {
 		attrs = append(attrs, slog.String("role", role), slog.Bool("masked", who.masked), slog.String("settings", strings.Join(names, ",")))
 	}
 	if p := cl.passage; p != nil && p.planned != nil && p.planned.plan != nil {
-		for name, columns := range map[string][]string{"encrypted": p.planned.plan.Written(), "decrypted": p.planned.plan.Read()} {
-			if len(columns) > 0 {
-				attrs = append(attrs, slog.String(name, strings.Join(columns, ",")))
-			}
+		if columns := p.planned.plan.Written(); len(columns) > 0 {
+			attrs = append(attrs, slog.String("encrypted", strings.Join(columns, ",")))
+		}
+		if columns := p.planned.plan.Read(); len(columns) > 0 {
+			attrs = append(attrs, slog.String("decrypted", strings.Join(columns, ",")))
 		}
 	}
 	attrs = append(attrs, slog.Duration("duration", time.Since(cl.start)))

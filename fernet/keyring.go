@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -109,6 +110,26 @@ func parseKeyring(s string) (*Keyring, error) {
 		}
 	}
 	return newKeyring(keys)
+}
+
+// Join returns the ring of all keys of rings, in their order: to read what was made under the keys of [DjangoFernetFields], say, and
+// write under a key of one's own. It refuses what NewKeyring refuses.
+func Join(rings ...*Keyring) (*Keyring, error) {
+	joined := &ring{}
+	joined.columns.Store(&map[string]*ColumnKeys{})
+	for _, r := range rings {
+		for _, k := range r.ring().keys {
+			if first := slices.IndexFunc(joined.keys, func(known ringKey) bool { return known.id == k.id }); first >= 0 {
+				return nil, fmt.Errorf("fernet: join key rings: keys %d and %d have the same id %s: remove one that is there twice, or generate another",
+					first+1, len(joined.keys)+1, k.id)
+			}
+			joined.keys = append(joined.keys, k)
+		}
+	}
+	if n := len(joined.keys); n == 0 || n > maxRingKeys {
+		return nil, fmt.Errorf("fernet: join key rings: %d keys: want 1 to %d", n, maxRingKeys)
+	}
+	return &Keyring{ring: func() *ring { return joined }}, nil
 }
 
 // Encrypt returns the token of plaintext under the first key, with the current time in it, which

@@ -579,3 +579,21 @@ func TestAllocations(t *testing.T) {
 		assert.EqualValues(t, 1, testing.AllocsPerRun(100, func() { ring.Decrypt(token) }))
 	}
 }
+
+func TestJoin(t *testing.T) {
+	own, other := fernet.GenerateKey(), fernet.GenerateKey()
+	django, err := fernet.DjangoFernetFields("secret of the application")
+	require.NoError(t, err)
+	joined, err := fernet.Join(mustRing(t, own), django)
+	require.NoError(t, err)
+	plain, err := joined.Decrypt(django.Encrypt([]byte("old")))
+	require.NoError(t, err)
+	assert.Equal(t, "old", string(plain))
+	plain, err = mustRing(t, own).Decrypt(joined.Encrypt([]byte("new")))
+	require.NoError(t, err)
+	assert.Equal(t, "new", string(plain), "the first key writes")
+	_, err = fernet.Join(mustRing(t, own, other), mustRing(t, other))
+	assert.ErrorContains(t, err, "keys 2 and 3")
+	_, err = fernet.Join()
+	assert.Error(t, err)
+}
