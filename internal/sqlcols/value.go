@@ -215,10 +215,10 @@ func (r *resolver) useAsIs(p occurrence, u use) {
 func (r *resolver) meet(p occurrence, m Meeting) {
 	m.At, m.Array = p.at, p.array
 	known := &r.params[p.n-1]
+	r.step(4)
 	if known.met(&m) {
 		return
 	}
-	r.step(1)
 	if known.meetings == nil {
 		// Most parameters meet one column: their lists are cut from one piece of memory.
 		if len(r.meetings) == cap(r.meetings) {
