@@ -82,7 +82,7 @@ grant select, insert, update, delete on all tables in schema app to {staff}`)
 				n, err := strconv.Atoi(line)
 				require.NoError(t, err)
 				upserts += n
-			} else if strings.Contains(out.Text(), "rotation:") || strings.Contains(out.Text(), "Error") {
+			} else {
 				t.Log(out.Text())
 			}
 		}

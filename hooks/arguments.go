@@ -155,6 +155,9 @@ func (s *slot) encrypted(v any) (any, error) {
 			if tokens, null, err = s.label.searched(tokens, e); err != nil {
 				return nil, err
 			}
+			if null && !s.array {
+				return nil, nil
+			}
 			if null {
 				tokens = append(tokens, nil)
 			}
