@@ -117,11 +117,14 @@ func queryDown(ctx context.Context, c *outerConn, st driver.Stmt, text string, a
 	return st.(driver.StmtQueryContext).QueryContext(ctx, args)
 }
 
-// send encrypts a statement and has down send it, once more where nothing of it has happened and what it was encrypted by has changed
+// attempts is how often a statement is sent at most: key rotations may follow each other.
+const attempts = 3
+
+// send encrypts a statement and has down send it, again where nothing of it has happened and what it was encrypted by has changed
 // since. The passage is nil where nothing is encrypted in the database.
 func send[T any](ctx context.Context, c *outerConn, st driver.Stmt, query string, args []driver.NamedValue,
 	down func(context.Context, *outerConn, driver.Stmt, string, []driver.NamedValue) (T, error)) (result T, _ *passage, _ error) {
-	for retry := false; ; retry = true {
+	for attempt := 1; ; attempt++ {
 		p, err := c.inner.encrypt(ctx, query, args)
 		switch {
 		case err != nil:
@@ -140,7 +143,7 @@ func send[T any](ctx context.Context, c *outerConn, st driver.Stmt, query string
 			return result, p, nil
 		}
 		again, err := c.inner.again(p, err)
-		if !again || retry {
+		if !again || attempt == attempts {
 			return result, nil, p.located(err)
 		}
 	}
