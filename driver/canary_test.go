@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"github.com/pganon/pganon"
 	"github.com/pganon/pganon/driver"
 	"github.com/pganon/pganon/fernet"
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/failing"
 	"github.com/pganon/pganon/pganontest"
 )
@@ -141,7 +143,13 @@ var canaryStatements = []struct{ code, text string }{
 	{"refused", "DECLARE c CURSOR FOR SELECT id FROM members WHERE email = '$C'"},
 	{"refused", "SELECT id FROM members WHERE email = '$C'; SELECT 1"},
 	{"refused", "TRUNCATE invites; UPDATE members SET email = '$C'"},
-	{"refused", "CREATE TABLE app.copied AS SELECT '$C'::app.d_d AS email FROM members"},
+	{"refused", "CREATE TABLE app.copied AS SELECT id FROM members WHERE email = '$C'"},
+	{"refused", "SELECT * FROM find('$C')"},
+	{"refused", "SELECT mask('$C')"},
+	{"refused", "ALTER TABLE members ALTER email SET DEFAULT '$C'"},
+	{"refused", "ALTER TABLE members ADD CHECK (email <> '$C')"},
+	{"refused", "CREATE INDEX ON members (id) WHERE email = '$C'"},
+	{"refused", "CREATE VIEW app.some AS SELECT id FROM members WHERE email = '$C'"},
 	{"refused", "EXPLAIN ANALYZE UPDATE members SET email = '$C'"},
 	{"refused", "INSERT INTO members (id, email, ssn, name, code) VALUES (#, $V, $V, 'x', $V)"}, // no number
 	{"refused", "INSERT INTO members (id, email, ssn, name, doc) VALUES (#, $V, $V, 'x', $V)"},  // no JSON
@@ -155,6 +163,7 @@ type canaryWorld struct {
 	db           *pganontest.DB
 	owner        *pgconn.PgConn
 	ring         *fernet.Keyring
+	tags         *hooks.Schema
 	login, staff string
 	n            int
 }
@@ -174,6 +183,8 @@ alter role %[1]s set search_path = app; alter role %[1]s set statement_timeout =
 		w.db.Exec("alter database " + w.db.Name() + " set " + setting)
 	}
 	w.owner = rawConn(t, w.db)
+	w.tags, err = hooks.Load(context.Background(), w.owner, hooks.Options{Keys: ring})
+	require.NoError(t, err)
 	return w
 }
 
@@ -285,10 +296,6 @@ func TestCanaries(t *testing.T) {
 			require.Greater(t, c.ran, 200)
 			require.Greater(t, c.failed, 25)
 			require.Greater(t, c.refused, 25)
-			xx := c.spy.seen.String()
-			if i := strings.Index(xx, failing.Core); i >= 0 {
-				t.Logf("%q", xx[max(0, i-300):i+100])
-			}
 			pganontest.AssertNoLeak(t, []string{failing.Core, numberCore}, &c.log, c.spy.seen.String())
 			require.Contains(t, c.log.String(), "app.members.email")
 			require.Contains(t, c.spy.seen.String(), "gAAAAAAB")
@@ -334,7 +341,7 @@ func (w *canaryWorld) canaries(t *testing.T, mode string) *canaries {
 	require.NoError(t, err)
 	c.taken = w.canary()
 	_, err = c.handle.ExecContext(c.as(), "INSERT INTO members (id, email, ssn, name, age) VALUES ($1, $2, $3, 'x', 30), (1, $4, $3, 'x', 30) ON CONFLICT (id) DO UPDATE SET age = 30",
-		1000+len(mode), c.taken, w.canary(), w.canary())
+		1000+slices.Index(identityModes, mode), c.taken, w.canary(), w.canary())
 	require.NoError(t, err)
 	return c
 }
@@ -405,6 +412,9 @@ func (c *canaries) tables(file string, nth int) {
 		}
 		cells := strings.Split(strings.ReplaceAll(strings.TrimSpace(line), `\|`, "\x00"), "|")
 		text := strings.Trim(strings.TrimSpace(strings.ReplaceAll(cells[1], "\x00", "|")), "`")
+		if strings.Contains(text, "RECURSIVE") {
+			continue // has rows without end here
+		}
 		refused := strings.HasPrefix(strings.TrimSpace(cells[2]), "refused")
 		labels := map[string]string{}
 		for word := range strings.FieldsSeq(cells[2]) {
@@ -440,7 +450,7 @@ func (c *canaries) tables(file string, nth int) {
 			}
 		}
 		err := c.run([]string{"", "prepared", "in a transaction"}[row%3], text, args)
-		if refused {
+		if refused && c.tags.MayName(text) && !strings.Contains(text, ";") { // of several commands the server refuses parameters
 			assert.Equalf(c.t, "of the client", markerOutcome{err: err}.code(), "%s\n%v", text, err)
 		}
 	}

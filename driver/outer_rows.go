@@ -36,6 +36,11 @@ func (r *outerRows) Close() (err error) {
 
 func (r *outerRows) Next(dest []driver.Value) (err error) {
 	defer r.conn.inner.guard(&err, "", nil)
+	for i, d := range r.decoders {
+		if d != nil {
+			dest[i] = nil // the value of the row before, which interceptors would see
+		}
+	}
 	if err = r.top.Next(dest); err == nil && r.decoders != nil {
 		err = decodeRow(r.decoders, dest)
 	}
