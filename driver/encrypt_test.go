@@ -42,6 +42,7 @@ comment on domain %s is 'pganon:"encrypt,key=%s%s"';
 
 func newVaultWorld(t *testing.T) *vaultWorld {
 	t.Helper()
+	t.Parallel() // it has a database of its own
 	db := pganontest.New(t)
 	ring, err := fernet.NewKeyring(fernet.GenerateKey())
 	require.NoError(t, err)
