@@ -150,8 +150,10 @@ func TestNoErrorShowsAValueInAnotherLanguage(t *testing.T) {
 	w := newFailingWorld(germanDB(t))
 	raw := w.open(t, "exec", driver.Config{Redact: "off", Identity: "optional", Logger: slog.New(slog.DiscardHandler)})
 	_, err := raw.Exec("select 'c4n4ry'::int")
-	require.ErrorContains(t, err, "ungültige Eingabesyntax", "the server does not speak German: its packages lack the message catalogs")
 	require.ErrorContains(t, err, failing.Core)
+	if !strings.Contains(err.Error(), "ungültige Eingabesyntax") {
+		noGerman(t, "the server has no German messages: its package, or this machine's, leaves translations out")
+	}
 	testCorpus(t, w, "cache_statement", "simple_protocol")
 }
 
@@ -178,19 +180,28 @@ func germanDB(t *testing.T) *pganontest.DB {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	if out, err := exec.Command("localedef", "-i", "de_DE", "-f", "UTF-8", "--no-archive", dir+"/"+locale).CombinedOutput(); err != nil {
-		missing := fmt.Sprintf("no locale %s, and none can be made: install Debian's package locales: %v %s", locale, err, out)
-		if os.Getenv("CI") != "" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
+		noGerman(t, fmt.Sprintf("no locale %s, and none can be made: install Debian's package locales: %v %s", locale, err, out))
 	}
 	t.Setenv("LOCPATH", dir) // of the C library, in which the server looks for locales
 	server, err := pganontest.Start(t.Context(), pganontest.Config{Provider: "local"})
-	require.NoError(t, err)
+	if err != nil {
+		noGerman(t, err.Error())
+	}
 	t.Cleanup(func() { _ = server.Close() })
 	db = server.New(t)
-	require.NoError(t, speaks(db))
+	if err := speaks(db); err != nil {
+		noGerman(t, err.Error())
+	}
 	return db
+}
+
+// noGerman ends a test that not every machine can run, and CI must.
+func noGerman(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
 }
 
 func testCorpus(t *testing.T, w *failingWorld, modes ...string) {
