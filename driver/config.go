@@ -60,8 +60,8 @@ type Config struct {
 	// Models are structs, or pointers to them, whose fields have pganon:"…" tags: see package hooks. What the database's own
 	// tags say counts as well; where both tag a column they must say the same.
 	Models []any
-	// Labels says which columns may carry which label, as "schema.table.column" or "schema.table.*". A label that is not
-	// there is not restricted. A tag that somebody with rights on the schema has moved elsewhere is refused then.
+	// Labels says which columns may carry which label, as "schema.table.column" or "schema.table.*". Where it has entries, a
+	// label that is elsewhere, or that it does not name, is refused: nobody with rights on the schema can move a tag then.
 	Labels map[string][]string
 	// Domains is "optional" or "required": whether an encrypted column may do without a domain, which makes PostgreSQL
 	// refuse plaintext whoever writes. Default "optional". DSN: pganon.domains.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ type vaultWorld struct {
 	ring  *fernet.Keyring
 
 	login, staff, masked string
+	handles              map[string]*sql.DB // by mode: see opened
 }
 
 // domain writes the domain of a label by hand, as a migration would without this package.
@@ -110,6 +112,9 @@ func (w *vaultWorld) open(mode string, cfg driver.Config) *sql.DB {
 	w.t.Helper()
 	if cfg.Keys == nil {
 		cfg.Keys = w.ring
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	h, err := driver.Open(withKeys(w.proxy.DSNAs(w.login), "default_query_exec_mode="+mode), cfg)
 	require.NoError(w.t, err)
