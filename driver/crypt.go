@@ -73,9 +73,13 @@ type planCache struct {
 // planned is a plan, or why there is none.
 type planned struct {
 	plan   *hooks.Plan
+	text   string // that was planned, under path
+	path   []string
 	guards *guards
 	err    error
 	at     time.Time
+	// doubted is when its result was another one than it says, in Unix nanoseconds.
+	doubted atomic.Int64
 	// witnessed is true once the server has said which types the parameters have.
 	witnessed atomic.Bool
 	decoding  atomic.Pointer[decoding] // of its last result
@@ -100,7 +104,6 @@ func (pc *planCache) put(k planKey, p *planned) {
 		pc.plans, pc.bytes = make(map[planKey]*planned), 0
 	}
 	pc.bytes += len(k.text)
-	k.text = strings.Clone(k.text)
 	pc.plans[k] = p
 }
 
@@ -527,11 +530,11 @@ func (c *conn) makePlan(ctx context.Context, p *passage) (*planned, error) {
 	if known := cache.get(key); known != nil && (known.err == nil || time.Since(known.at) < time.Second) {
 		return known, nil
 	}
-	made := &planned{at: time.Now()}
+	made := &planned{text: strings.Clone(p.text), path: path, at: time.Now()}
 	if made.plan, made.err = p.tags.Plan(p.text, path, p.who.masked); made.err == nil {
 		made.guards = guardsOf(made.plan)
 	}
-	if p.tags == c.connector.vault.tags.Load() {
+	if key.text = made.text; p.tags == c.connector.vault.tags.Load() {
 		cache.put(key, made)
 	}
 	return made, nil

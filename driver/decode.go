@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -76,6 +77,14 @@ func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked b
 	var err error
 	if p.planned != nil {
 		d.decoders, err = p.planned.plan.Decoders(ctx, len(d.origins), below.ColumnOrigin)
+		if err == nil || c.ownTags != nil || !p.planned.doubt() {
+			return d, err
+		}
+		plan, failed := c.planAside(ctx, p)
+		if failed != nil {
+			return nil, err
+		}
+		d.decoders, err = plan.Decoders(ctx, len(d.origins), below.ColumnOrigin)
 		return d, err
 	}
 	tags := p.tags
@@ -98,6 +107,26 @@ func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked b
 		}
 	}
 	return d, err
+}
+
+// doubt says whether the tags that a plan was made with are to be read again, because its result is another one than it says: columns
+// may have come or gone since. Where they have not, it says so once a second.
+func (p *planned) doubt() bool {
+	now, last := time.Now().UnixNano(), p.doubted.Load()
+	return now-last > int64(time.Second) && p.doubted.CompareAndSwap(last, now)
+}
+
+// planAside makes the plan of a statement that has its rows open by the tags as they are now: what it says of parameters comes too
+// late, but the rows can be read.
+func (c *conn) planAside(ctx context.Context, p *passage) (*hooks.Plan, error) {
+	tags := c.connector.vault.tags.Load()
+	if tags == p.tags {
+		var err error
+		if tags, err = c.connector.readAside(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return tags.Plan(p.planned.text, p.planned.path, p.who.masked)
 }
 
 // undecoded refuses rows of which a column would have to be decrypted.
