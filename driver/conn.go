@@ -695,9 +695,11 @@ func (c *conn) describe(ctx context.Context, cl *call, s situation) (*described,
 	}
 	d.sd.ParamOIDs, d.sd.Fields = f.parsed.ParamOIDs, f.parsed.Fields
 	if p := cl.passage; p != nil && p.planned != nil {
-		if d.sd.ParamOIDs, err = p.planned.plan.Types(d.sd.ParamOIDs); err != nil {
+		types, err := p.planned.plan.Types(d.sd.ParamOIDs)
+		if err := c.connector.vault.agree(p.tags, d.sd.ParamOIDs, err); err != nil {
 			return nil, err
 		}
+		d.sd.ParamOIDs = types
 		if d.witnessed = p.planned; encrypts {
 			d.types = d.sd.ParamOIDs
 		}

@@ -39,6 +39,8 @@ type vault struct {
 	tags  atomic.Pointer[hooks.Schema]
 	asked atomic.Int64 // when tags were last known to be true, in Unix nanoseconds
 	stale atomic.Bool  // they may have changed since
+	// doubted: the server takes parameters for what they do not say.
+	doubted doubt
 	// reading is held by who reads them; the others go on with what is known.
 	reading sync.Mutex
 
@@ -72,14 +74,13 @@ type planCache struct {
 
 // planned is a plan, or why there is none.
 type planned struct {
-	plan   *hooks.Plan
-	text   string // that was planned, under path
-	path   []string
-	guards *guards
-	err    error
-	at     time.Time
-	// doubted is when its result was another one than it says, in Unix nanoseconds.
-	doubted atomic.Int64
+	plan    *hooks.Plan
+	text    string // that was planned, under path
+	path    []string
+	guards  *guards
+	err     error
+	at      time.Time
+	doubted doubt // its result was another one than it says
 	// witnessed is true once the server has said which types the parameters have.
 	witnessed atomic.Bool
 	decoding  atomic.Pointer[decoding] // of its last result
@@ -140,7 +141,18 @@ var (
 	errMoved = errors.New("pganon: run statement: a name in it means another table than it did; if this is in a transaction, run the transaction again")
 	// errReplan: the statement's principal is not the one that its plan was made for.
 	errReplan = errors.New("pganon: run statement: what the statement runs as has changed while it was prepared: run it again")
+	// errRetagged: the server and the tags do not agree, which may be because the tags are old.
+	errRetagged = errors.New("pganon: run statement: the tags of its tables may have changed: run it again")
 )
+
+// A doubt says that tags are to be read again because the server does not agree with them. Where that has not helped it says so
+// once a second.
+type doubt struct{ at atomic.Int64 }
+
+func (d *doubt) again() bool {
+	now, last := time.Now().UnixNano(), d.at.Load()
+	return now-last > int64(time.Second) && d.at.CompareAndSwap(last, now)
+}
 
 // read loads the tags over pg, which is in no transaction.
 func (v *vault) read(ctx context.Context, pg *pgconn.PgConn) (*hooks.Schema, error) {
@@ -612,12 +624,13 @@ func (c *conn) askPath(ctx context.Context, who *principal) ([]string, error) {
 // again says whether a statement that has failed with err may be run once more, with tags and names read anew: it is
 // certain then that nothing of it has happened.
 func (c *conn) again(p *passage, err error) (bool, error) {
-	if p == nil || p.planned == nil {
+	retagged := errors.Is(err, errRetagged)
+	if p == nil || p.planned == nil && !retagged {
 		return false, err
 	}
 	var pgErr *pgconn.PgError
 	rotated := errors.As(err, &pgErr) && pgErr.Code == "23514" && p.tags.DomainNamed(pgErr.SchemaName, pgErr.DataTypeName) != nil
-	if !rotated && !errors.Is(err, errMoved) && !errors.Is(err, errReplan) {
+	if !rotated && !retagged && !errors.Is(err, errMoved) && !errors.Is(err, errReplan) {
 		return false, err
 	}
 	v := c.connector.vault
@@ -625,7 +638,7 @@ func (c *conn) again(p *passage, err error) (bool, error) {
 	v.paths.Clear()
 	c.repath(true)
 	switch {
-	case c.pg.TxStatus() == 'I' && !c.broken:
+	case !c.broken && (c.pg.TxStatus() == 'I' || retagged && c.pg.TxStatus() == 'T'):
 		return true, err
 	case rotated:
 		err = fmt.Errorf("%w: %w", ErrKeyRotated, err)
@@ -683,7 +696,7 @@ func (c *conn) witness(ctx context.Context, cl *call, d *described, s situation)
 		if tags == nil || tags.Empty() || d.witnessed == tags {
 			return nil
 		}
-		if err := tags.Witness(d.sd.ParamOIDs); err != nil {
+		if err := c.connector.vault.agree(tags, d.sd.ParamOIDs, tags.Witness(d.sd.ParamOIDs)); err != nil {
 			return err
 		}
 		d.witnessed = tags
@@ -694,12 +707,23 @@ func (c *conn) witness(ctx context.Context, cl *call, d *described, s situation)
 		if err != nil {
 			return err
 		}
-		if _, err := p.planned.plan.Types(described.ParamOIDs); err != nil {
+		_, err = p.planned.plan.Types(described.ParamOIDs)
+		if err := c.connector.vault.agree(p.tags, described.ParamOIDs, err); err != nil {
 			return err
 		}
 		p.planned.witnessed.Store(true)
 	}
 	return nil
+}
+
+// agree returns err, which is what tags say of the types that the server takes parameters for. Where it is one, or where tags know nothing
+// of a type, they may be old.
+func (v *vault) agree(tags *hooks.Schema, types []uint32, err error) error {
+	known := err == nil && !slices.ContainsFunc(types, func(oid uint32) bool { return !tags.KnownType(oid) })
+	if !known && v.doubted.again() {
+		return errRetagged
+	}
+	return err
 }
 
 // describeOnce has the server parse the text without a name.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -77,7 +76,7 @@ func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked b
 	var err error
 	if p.planned != nil {
 		d.decoders, err = p.planned.plan.Decoders(ctx, len(d.origins), below.ColumnOrigin)
-		if err == nil || c.ownTags != nil || !p.planned.doubt() {
+		if err == nil || c.ownTags != nil || !p.planned.doubted.again() {
 			return d, err
 		}
 		plan, failed := c.planAside(ctx, p)
@@ -107,13 +106,6 @@ func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked b
 		}
 	}
 	return d, err
-}
-
-// doubt says whether the tags that a plan was made with are to be read again, because its result is another one than it says: columns
-// may have come or gone since. Where they have not, it says so once a second.
-func (p *planned) doubt() bool {
-	now, last := time.Now().UnixNano(), p.doubted.Load()
-	return now-last > int64(time.Second) && p.doubted.CompareAndSwap(last, now)
 }
 
 // planAside makes the plan of a statement that has its rows open by the tags as they are now: what it says of parameters comes too

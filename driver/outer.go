@@ -51,15 +51,19 @@ func (c *outerConn) Prepare(query string) (driver.Stmt, error) {
 
 func (c *outerConn) PrepareContext(ctx context.Context, query string) (_ driver.Stmt, err error) {
 	defer c.inner.guard(&err, query, nil)
-	p, err := c.inner.planPrepared(ctx, query)
-	if err != nil {
-		return nil, err
+	for retry := false; ; retry = true {
+		p, err := c.inner.planPrepared(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		top, err := c.top.(driver.ConnPrepareContext).PrepareContext(p.down(ctx), query)
+		if err == nil {
+			return &outerStmt{top: top, conn: c, text: query}, nil
+		}
+		if again, err := c.inner.again(p, err); !again || retry {
+			return nil, err
+		}
 	}
-	top, err := c.top.(driver.ConnPrepareContext).PrepareContext(p.down(ctx), query)
-	if err != nil {
-		return nil, err
-	}
-	return &outerStmt{top: top, conn: c, text: query}, nil
 }
 
 func (c *outerConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {

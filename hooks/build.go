@@ -75,7 +75,7 @@ func newBuilder(ctx context.Context, c *catalog, o Options) *builder {
 			fingerprint: c.fingerprint, digest: c.digest, keys: o.Keys, domainsOnly: o.RequireDomains,
 			relations: c.relations, schemas: make(map[string]map[string]*sqlcols.Relation),
 			columns: make(map[origin]*Column), refused: make(map[uint32]*Column), labels: make(map[*sqlcols.Key]*Label),
-			domains: make(map[uint32]*Label), wrapping: make(map[uint32]bool),
+			domains: make(map[uint32]*Label), wrapping: make(map[uint32]bool), types: make(map[uint32]bool),
 		},
 		ordered: slices.SortedFunc(maps.Values(c.relations), func(a, b *relation) int { return cmp.Compare(a.OID, b.OID) }),
 		kinds:   make(map[uint32]*domainKind), marks: make(map[origin]*mark), byRelation: make(map[*relation][]*mark),
@@ -92,6 +92,17 @@ func newBuilder(ctx context.Context, c *catalog, o Options) *builder {
 func (b *builder) build() *Schema {
 	for _, d := range b.domains {
 		b.kinds[d.oid] = b.kind(d)
+		b.s.types[d.oid] = true
+	}
+	for _, r := range b.ordered {
+		for _, c := range r.columns {
+			b.s.types[c.oid] = true
+		}
+	}
+	for _, f := range b.functions {
+		for _, typ := range f.in {
+			b.s.types[typ] = true
+		}
 	}
 	for _, r := range b.ordered {
 		if r.row != 0 {

@@ -50,6 +50,7 @@ type Schema struct {
 	labels    map[*sqlcols.Key]*Label
 	domains   map[uint32]*Label
 	wrapping  map[uint32]bool
+	types     map[uint32]bool // of columns and arguments, and domains
 	names     matcher
 	shown     []string
 	untyped   []string
@@ -209,6 +210,13 @@ func (s *Schema) Column(table uint32, attribute uint16) *Column {
 
 // Known reports whether a relation is part of what was read.
 func (s *Schema) Known(table uint32) bool { return s.relations[table] != nil }
+
+// KnownType reports whether a type is one of PostgreSQL's own, or was that of a column or an argument when the schema was read. One
+// that is not known may be a domain with a tag.
+func (s *Schema) KnownType(oid uint32) bool { return oid < firstOwnOID || s.types[oid] }
+
+// firstOwnOID is the first that PostgreSQL gives to what users make.
+const firstOwnOID = 16384
 
 // Label returns the label that sqlcols names by its key.
 func (s *Schema) Label(key *sqlcols.Key) *Label { return s.labels[key] }
