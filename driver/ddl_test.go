@@ -1,8 +1,12 @@
 package driver_test
 
 import (
+	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,5 +88,52 @@ func TestEncryptWhatOthersHaveTagged(t *testing.T) {
 				pganontest.AssertNoLeak(t, []string{canary}, w.proxy)
 			})
 		}
+	}
+}
+
+// Many at once, over one pool, while tables and domains come and go.
+func TestEncryptConcurrently(t *testing.T) {
+	w := newVaultWorld(t)
+	w.exec("alter role {staff} set search_path = app; alter role {masked} set search_path = app")
+	for _, mode := range []string{"cache_statement", "exec"} {
+		db := w.open(mode, driver.Config{})
+		db.SetMaxOpenConns(6)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		var wait sync.WaitGroup
+		var done atomic.Int64
+		for worker := range 8 {
+			wait.Go(func() {
+				for n := 0; ctx.Err() == nil; n++ {
+					mail := fmt.Sprintf("%s-%d-%d@example.org", mode, worker, n)
+					_, err := db.ExecContext(w.as(w.staff), "INSERT INTO users (name, email, ssn, balance) VALUES ('n', $1, $2, $3)", mail, mail, n)
+					if !assert.NoError(t, err) {
+						return
+					}
+					for _, role := range []string{w.masked, w.staff} {
+						want := []any{nil, nil, "0"}
+						query, args := "SELECT email, ssn, balance FROM users WHERE id = (SELECT max(id) FROM users)", []any(nil)
+						if role == w.staff {
+							want = []any{mail, mail, fmt.Sprint(n)}
+							query, args = "SELECT email, ssn, balance FROM users WHERE email = $1", []any{mail}
+						}
+						got := make([]any, 3)
+						err := db.QueryRowContext(w.as(role), query, args...).Scan(&got[0], &got[1], &got[2])
+						if !assert.NoError(t, err) || !assert.Equal(t, want, got) {
+							return
+						}
+					}
+					done.Add(1)
+				}
+			})
+		}
+		for n := 0; ctx.Err() == nil; n++ {
+			w.exec(fmt.Sprintf("alter table app.logs add column c%d text; create table app.t%[1]d (v app.d_mail)", n))
+			w.exec(domain("app.d_other", "text", fmt.Sprint("other", n), "", "gAAAAAAB") + "drop domain app.d_other")
+			w.exec(fmt.Sprintf("alter table app.logs drop column c%d; drop table app.t%[1]d", n))
+			time.Sleep(20 * time.Millisecond)
+		}
+		wait.Wait()
+		cancel()
+		require.Greater(t, done.Load(), int64(10))
 	}
 }
