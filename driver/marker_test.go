@@ -41,7 +41,8 @@ import (
 //
 // PGANON_MARKERS is how many statements to run, PGANON_MARKERS_SEED the seed.
 func TestMarkers(t *testing.T) {
-	count, seed := 400, uint64(1)
+	t.Parallel()
+	count, seed := 500, uint64(1)
 	for name, set := range map[string]func(uint64){
 		"PGANON_MARKERS":      func(n uint64) { count = int(n) },
 		"PGANON_MARKERS_SEED": func(n uint64) { seed = n },
@@ -57,13 +58,18 @@ func TestMarkers(t *testing.T) {
 			m := newMarkerWorld(t, seed, keys)
 			m.seed()
 			g := sqlgen.New(seed + uint64(keys))
+			g.Loose = 40
 			started := time.Now()
 			for i := 0; i < count/2; i++ {
-				m.statement(g.Statement(), identityModes[i%len(identityModes)])
+				text := g.Statement()
+				if i%2 == 0 {
+					text = g.Query(sqlgen.Det, sqlgen.Rnd, sqlgen.Det)
+				}
+				m.statement(text, identityModes[i/2%len(identityModes)])
 			}
 			t.Logf("%d statements in %s: %v", count/2, time.Since(started).Round(time.Millisecond), m.tally)
-			for _, what := range []string{"as the twin", "refused", "came back decrypted", "encrypted", "changed the tables", "masked"} {
-				require.Greaterf(t, m.tally[what], count/50, "%s: this has shown nothing", what)
+			for what, share := range map[string]int{"as the twin": 5, "refused": 5, "decrypted": 20, "decrypted, without origin": 400, "encrypted": 20, "changed the tables": 20, "masked": 20} {
+				require.Greaterf(t, m.tally[what], (count/2-1)/share, "%s: this has shown nothing", what)
 			}
 		})
 	}
@@ -197,7 +203,7 @@ func valueOf(n int) string {
 func (m *markerWorld) seed() {
 	m.t.Helper()
 	for _, table := range sqlgen.Tables {
-		for row := range 6 {
+		for row := range 5 {
 			ours := m.ours[identityModes[0]]
 			if row%2 == 0 {
 				ours = m.before
@@ -325,8 +331,8 @@ var perhaps = map[string]bool{"21000": true, "22P02": true, "57014": true}
 
 // An outcome is what a program sees of a statement.
 type markerOutcome struct {
-	columns  int
 	rows     []string
+	cells    [][]string // by column
 	affected int64
 	err      error
 }
@@ -357,18 +363,26 @@ func (m *markerWorld) statement(text, mode string) {
 	_, refusal := m.tags.Plan(text, path, false)
 	refused := refusal != nil && m.tags.MayName(text)
 	for range 1 + m.rand.IntN(2) {
-		if m.divergent || len(m.had.rows) > 150 {
+		if m.divergent || len(m.had.rows) > 70 {
 			m.again()
 		}
 		args, secret, open := m.arguments(text, sd, analysis)
 		rows := sd != nil && len(sd.Fields) > 0 || invalid != nil && m.rand.IntN(2) == 0
 		how := []string{"", "", "prepared", "in a transaction"}[m.rand.IntN(4)]
 		about := fmt.Sprintf("%s %s\n%s\n%q", mode, how, text, args)
+		twinHow := how
+		if mode == "simple_protocol" && how == "prepared" { // plain pgx has the server prepare it all the same
+			twinHow = ""
+		}
 
 		m.proxy.Reset()
 		got := run(m.as(m.staff), m.ours[mode], how, text, args, rows)
 		m.wire(about, got.err, secret, open)
 		m.tally["ran"]++
+		if got.refused() && strings.Contains(got.err.Error(), ": PostgreSQL takes $") {
+			m.tally["refused by the second witness"]++
+			continue
+		}
 		require.Equalf(m.t, refused, got.refused(), "%s\nplan %v\ngot %v", about, refusal, got.err)
 		if got.refused() {
 			m.tally["ran"]--
@@ -379,7 +393,7 @@ func (m *markerWorld) statement(text, mode string) {
 		if len(secret) > 0 {
 			m.tally["encrypted"]++
 		}
-		m.compare(about, text, sd == nil && (mode == "exec" || mode == "simple_protocol"), got, run(context.Background(), m.plain[mode], how, text, args, rows))
+		m.compare(about, text, analysis, sd, sd == nil && (mode == "exec" || mode == "simple_protocol"), got, run(context.Background(), m.plain[mode], twinHow, text, args, rows))
 		if rows && got.err == nil && m.rand.IntN(3) == 0 && strings.HasPrefix(text, "SELECT") {
 			m.proxy.Reset()
 			m.hidden(about, run(m.as(m.masked), m.ours[mode], how, text, args, rows), open)
@@ -502,7 +516,7 @@ func collect(rows *sql.Rows, err error) (o markerOutcome) {
 	if err != nil {
 		return markerOutcome{err: err}
 	}
-	o.columns = len(columns)
+	o.cells = make([][]string, len(columns))
 	cells, into := make([]any, len(columns)), make([]any, len(columns))
 	for i := range cells {
 		into[i] = &cells[i]
@@ -512,6 +526,9 @@ func collect(rows *sql.Rows, err error) (o markerOutcome) {
 			return markerOutcome{err: err}
 		}
 		o.rows = append(o.rows, fmt.Sprintf("%q", cells))
+		for i, cell := range cells {
+			o.cells[i] = append(o.cells[i], fmt.Sprint(cell))
+		}
 	}
 	o.err = rows.Err()
 	slices.Sort(o.rows)
@@ -553,7 +570,7 @@ func occurs(wire []byte, mark string) bool {
 // compare holds an outcome against the twin's. untyped is true of a text whose parameters have no type by itself: in the modes exec
 // and simple_protocol plain pgx does not ask for one and gives it that of the argument or none, while this driver asks where the text
 // names an encrypted table.
-func (m *markerWorld) compare(about, text string, untyped bool, got, want markerOutcome) {
+func (m *markerWorld) compare(about, text string, analysis *sqlcols.Analysis, sd *pgconn.StatementDescription, untyped bool, got, want markerOutcome) {
 	m.t.Helper()
 	before := m.had
 	m.had = m.dump()
@@ -562,7 +579,8 @@ func (m *markerWorld) compare(about, text string, untyped bool, got, want marker
 	}
 	if got.code() != want.code() {
 		m.divergent = true
-		excused := got.err != nil && (want.err != nil || untyped)
+		excused := untyped || got.err != nil && (want.err != nil || sd == nil) || // a domain is another type than text
+			got.code() == "0A000" && strings.Contains(text, "FULL JOIN") // on = $1, which for several tokens is = ANY
 		require.Truef(m.t, excused || perhaps[got.code()] || perhaps[want.code()] || unsteady.MatchString(text), "%s\ngot  %v\nwant %v", about, got.err, want.err)
 		m.tally["errors may differ"]++
 		return
@@ -573,8 +591,13 @@ func (m *markerWorld) compare(about, text string, untyped bool, got, want marker
 	}
 	for _, row := range got.rows {
 		require.NotContainsf(m.t, row, "gAAAA", "%s\na token came back", about)
-		if marks := m.marked.FindAllString(row, -1); slices.ContainsFunc(marks, func(mark string) bool { return before.encrypted[mark] || m.had.encrypted[mark] }) {
-			m.tally["came back decrypted"]++
+	}
+	for i, output := range analysis.Outputs {
+		if what := "decrypted"; output.Key != nil && slices.ContainsFunc(got.cells[i], func(cell string) bool { return m.marked.MatchString(cell) }) {
+			if sd != nil && i < len(sd.Fields) && sd.Fields[i].TableOID == 0 {
+				what = "decrypted, without origin"
+			}
+			m.tally[what]++
 		}
 	}
 	twin := m.twinRows()
@@ -583,7 +606,7 @@ func (m *markerWorld) compare(about, text string, untyped bool, got, want marker
 		m.tally["unsteady"]++
 		return
 	}
-	require.Equalf(m.t, want.columns, got.columns, "%s", about)
+	require.Lenf(m.t, got.cells, len(want.cells), "%s", about)
 	require.Equalf(m.t, want.affected, got.affected, "%s", about)
 	require.Equalf(m.t, want.rows, got.rows, "%s", about)
 	require.Equalf(m.t, twin, m.had.rows, "%s", about)

@@ -72,6 +72,8 @@ type Generator struct {
 	ctes   []table
 	// Odd is how many of a thousand choices are of what does not fit.
 	Odd int
+	// Loose is how many of a hundred queries more have no WHERE, of 60 that have one: few conditions are true by chance.
+	Loose int
 }
 
 // scope is what a query's names can mean.
@@ -120,9 +122,18 @@ func (g *Generator) param() string {
 	return fmt.Sprintf("$%d", g.params)
 }
 
+func (g *Generator) reset() { g.params, g.names, g.depth, g.scopes, g.ctes = 0, 0, 0, nil, nil }
+
+// Query returns the next query whose outputs are of some kinds.
+func (g *Generator) Query(kinds ...Kind) string {
+	g.reset()
+	text, _ := g.query(kinds)
+	return text
+}
+
 // Statement returns the next statement.
 func (g *Generator) Statement() string {
-	g.params, g.names, g.depth, g.scopes, g.ctes = 0, 0, 0, nil, nil
+	g.reset()
 	with := ""
 	if g.chance(25) {
 		with = g.with()
@@ -561,7 +572,7 @@ func (g *Generator) query(kinds []Kind) (string, []Column) {
 		text += "DISTINCT "
 	}
 	text += strings.Join(items, ", ") + from
-	if g.chance(60) {
+	if g.chance(60 - g.Loose) {
 		text += " WHERE " + g.expr(Bool)
 	}
 	if !distinct && g.chance(12) {
