@@ -36,6 +36,9 @@ func (r *outerRows) Close() (err error) {
 
 func (r *outerRows) Next(dest []driver.Value) (err error) {
 	defer r.conn.inner.guard(&err, "", nil)
+	if below, ok := r.top.(*rows); ok {
+		return below.next(dest, r.decoders)
+	}
 	for i, d := range r.decoders {
 		if d != nil {
 			dest[i] = nil // the value of the row before, which interceptors would see

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/pganon/pganon/hooks"
 )
 
 // resultFormats are the types that database/sql gets in binary, the same as on pgx's stdlib.
@@ -172,20 +174,52 @@ func (r *rows) advance() error {
 	return io.EOF
 }
 
-func (r *rows) Next(dest []driver.Value) error {
+func (r *rows) Next(dest []driver.Value) error { return r.next(dest, nil) }
+
+// next is Next with the columns decoded that have a decoder.
+func (r *rows) next(dest []driver.Value, decoders []*hooks.Decoder) error {
 	if err := r.advance(); err != nil {
 		return err
 	}
-	for i, src := range r.current {
+	for i := range r.current {
 		var err error
-		if dest[i], err = r.value(i, src); err != nil {
-			return fmt.Errorf("convert field %d failed: %w", i, err)
+		if decoders == nil || decoders[i] == nil {
+			if dest[i], err = r.value(i); err != nil {
+				return fmt.Errorf("convert field %d failed: %w", i, err)
+			}
+		} else if dest[i], err = r.decoded(i, decoders[i]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (r *rows) value(i int, src []byte) (driver.Value, error) {
+// decoded is value for an encrypted column.
+func (r *rows) decoded(i int, d *hooks.Decoder) (driver.Value, error) {
+	if r.verbatim(i) {
+		return d.Text(r.current[i])
+	}
+	token, err := r.value(i)
+	if err != nil {
+		return nil, err
+	}
+	return d.Value(token)
+}
+
+// verbatim says whether a column's values come over the wire as they are.
+func (r *rows) verbatim(i int) bool {
+	switch f := &r.fields[i]; f.DataTypeOID {
+	case pgtype.TextOID, pgtype.VarcharOID, pgtype.TextArrayOID, pgtype.VarcharArrayOID:
+		return f.Format == pgtype.TextFormatCode
+	case pgtype.ByteaOID:
+		return f.Format == pgtype.BinaryFormatCode
+	}
+	return false
+}
+
+// value is that of a column of the current row.
+func (r *rows) value(i int) (driver.Value, error) {
+	src := r.current[i]
 	if src == nil {
 		return nil, nil
 	}

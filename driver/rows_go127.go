@@ -29,16 +29,15 @@ func (r *rows) ScanColumn(scanCtx driver.ScanContext, index int, dest any) error
 	if rv.Kind() == reflect.Pointer && rv.IsNil() {
 		return errors.New("destination pointer is nil")
 	}
-	src := r.current[index]
 	if sqlScans(rv.Type()) {
-		value, err := r.value(index, src)
+		value, err := r.value(index)
 		if err != nil {
 			return err
 		}
 		return sql.ConvertAssign(scanCtx, dest, value)
 	}
 	fd := r.fields[index]
-	return r.conn.pgx.TypeMap().Scan(fd.DataTypeOID, fd.Format, src, dest)
+	return r.conn.pgx.TypeMap().Scan(fd.DataTypeOID, fd.Format, r.current[index], dest)
 }
 
 var sqlScansCache sync.Map // reflect.Type → bool

@@ -200,6 +200,15 @@ grant all on app.old to {staff}`)
 		require.True(t, strings.HasPrefix(w.raw(fmt.Sprint("select mail from app.old where id = ", 10+i)), "gAAAAAAA"))
 		_, err = w.readAlone(db, "SELECT id FROM old WHERE mail = $1", "plain-c4n4ry")
 		require.ErrorContains(t, err, "label old is migrating")
+		for text, want := range map[string]string{ // nothing encrypted goes in or comes out
+			"SELECT count(*) FROM old GROUP BY mail":                             "old.mail: GROUP BY, while it is migrating",
+			"SELECT count(DISTINCT mail) FROM old":                               "while it is migrating",
+			"SELECT count(*) FROM old a JOIN old b USING (mail)":                 "while it is migrating",
+			"SELECT count(*) FROM old a WHERE mail = ANY (SELECT mail FROM old)": "while it is migrating",
+		} {
+			_, err = w.readAlone(db, text)
+			require.ErrorContains(t, err, want, text)
+		}
 	}
 	w.exec(`comment on domain app.d_old is 'pganon:"encrypt,deterministic,key=old"'; comment on domain app.d_day is 'pganon:"encrypt,key=day,type=date"'`)
 	db := w.open("cache_statement", driver.Config{})

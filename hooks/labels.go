@@ -145,7 +145,9 @@ func (b *builder) finishLabel(l *labelUse) {
 		l.Err = errors.New("pganon: " + l.problem)
 	}
 	l.Key.Searchable = l.Mode == fernet.Deterministic
-	l.Key.Several, l.Key.Mixed = l.Key.Searchable && len(l.Occurring) > 1, l.Key.Searchable && l.Key.Mixed
+	l.Key.Several = l.Key.Searchable && len(l.Occurring) > 1
+	l.Key.Migrating = l.Migrating
+	l.Key.Mixed = l.Key.Searchable && (l.Key.Mixed || l.Migrating)
 }
 
 // chooseKeys finds the key to write under and those whose tokens can be in the columns, or says what is wrong.

@@ -120,7 +120,7 @@ func (p *Plan) meet(a *sqlcols.Analysis) error {
 		}
 		p.outputs = append(p.outputs, o)
 	}
-	if len(p.labels) == 0 {
+	if len(p.labels) == 0 && len(a.Mixed) == 0 {
 		return nil
 	}
 	return p.widen(a)

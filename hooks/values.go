@@ -15,7 +15,7 @@ import (
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // maxScratch is the size beyond which a buffer is not kept.
-const maxScratch = 64 << 10
+const maxScratch = 4 << 10
 
 func withScratch(fn func([]byte) []byte) {
 	b := scratch.Get().(*[]byte)
@@ -93,23 +93,29 @@ func (d *Decoder) Value(v driver.Value) (value driver.Value, err error) {
 	case nil:
 		return nil, nil
 	case string:
-		withScratch(func(b []byte) []byte {
-			b = append(b, v...)
-			value, b, err = d.any(b)
-			return b
-		})
+		return d.decode(func(b []byte) []byte { return append(b, v...) })
 	case []byte:
-		if v == nil {
-			return nil, nil
-		}
-		withScratch(func(b []byte) []byte {
-			b = append(b, v...)
-			value, b, err = d.any(b)
-			return b
-		})
-	default:
-		err = d.fail(fmt.Errorf("want text or bytea, got %T", v))
+		return d.Text(v)
 	}
+	return nil, d.fail(fmt.Errorf("want text or bytea, got %T", v))
+}
+
+// Text decodes the text of a token, which it does not keep; nil is NULL.
+func (d *Decoder) Text(text []byte) (driver.Value, error) {
+	switch {
+	case d.masked:
+		return d.mask, nil
+	case text == nil:
+		return nil, nil
+	}
+	return d.decode(func(b []byte) []byte { return append(b, text...) })
+}
+
+func (d *Decoder) decode(text func([]byte) []byte) (value driver.Value, err error) {
+	withScratch(func(b []byte) []byte {
+		value, b, err = d.any(text(b))
+		return b
+	})
 	return value, err
 }
 

@@ -327,22 +327,26 @@ func (r *resolver) refuseUnknown(at Span, reason string) {
 // mix says that something compares tokens of a key in a way that no rewriting saves while there are several.
 func (r *resolver) mix(at Span, column Origin, key *Key, reason string) {
 	if key.Several {
-		r.mixes(at, column, reason)
+		r.mixes(at, column, key, reason)
 	}
 }
 
 // mixStored is mix for what compares nothing but stored tokens, with each other or with those that are being stored.
 func (r *resolver) mixStored(at Span, column Origin, key *Key, reason string) {
 	if key.Mixed {
-		r.mixes(at, column, reason)
+		r.mixes(at, column, key, reason)
 	}
 }
 
-func (r *resolver) mixes(at Span, column Origin, reason string) {
+func (r *resolver) mixes(at Span, column Origin, key *Key, reason string) {
 	if len(r.mixed) >= maxReasons {
 		return
 	}
-	e := &Error{Position: at.Start, Column: column.text(), Reason: reason + ", while its key is being rotated"}
+	why := ", while its key is being rotated"
+	if key.Migrating {
+		why = ", while it is migrating"
+	}
+	e := &Error{Position: at.Start, Column: column.text(), Reason: reason + why}
 	for _, old := range r.mixed {
 		if *old == *e {
 			return

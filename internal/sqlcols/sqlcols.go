@@ -21,6 +21,8 @@ type Key struct {
 	// nor the values of one with each other. Several without Mixed is a label whose columns are held to one key, which may become another
 	// from one moment to the next.
 	Mixed bool
+	// Migrating is true while the label's columns may hold plaintext too. Mixed is true then.
+	Migrating bool
 }
 
 // Relation is a table or view as the schema has it.

@@ -540,7 +540,7 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 	}
 	if b.key != nil {
 		if mixed := len(a.params) > 0 || len(b.params) > 0; mixed && a.key.Several || a.key.Mixed {
-			r.mixes(a.at(c), of, "compared with "+b.origins[0].String()+" by "+c.op)
+			r.mixes(a.at(c), of, a.key, "compared with "+b.origins[0].String()+" by "+c.op)
 		}
 		return
 	}

@@ -131,6 +131,7 @@ func TestMixed(t *testing.T) {
 		{"SELECT 1 FROM users WHERE COALESCE(email, $1) = $2", "users.email: compared by = with $2, which is not its operand in place"},
 		{"SELECT 1 FROM users WHERE email::text IS DISTINCT FROM $1", "users.email: compared by IS DISTINCT FROM with $1, which is not its operand in place"},
 		{"SELECT CASE email WHEN $1 THEN 1 END FROM users", "users.email: compared by CASE with $1, which is not its operand in place"},
+		{"SELECT 1 FROM users GROUP BY email", "users.email: GROUP BY"},
 		{"SELECT NULLIF(email, $1) FROM users", "users.email: compared by NULLIF with $1, which is not its operand in place"},
 		{"MERGE INTO users u USING (VALUES ($1)) v(e) ON u.email = v.e WHEN MATCHED THEN DELETE", "users.email: compared by = with $1, which is not its operand in place"},
 		{"MERGE INTO users u USING orders o ON u.id = o.id WHEN MATCHED AND u.email <> o.email THEN DELETE", "users.email: compared with orders.email by <>"},
