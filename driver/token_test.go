@@ -208,6 +208,8 @@ grant all on app.old to {staff}`)
 		} {
 			_, err = w.readAlone(db, text)
 			require.ErrorContains(t, err, want, text)
+			_, err = db.ExecContext(w.as(w.staff), text+"; SELECT count(*) FROM old")
+			require.ErrorContains(t, err, want, text)
 		}
 	}
 	w.exec(`comment on domain app.d_old is 'pganon:"encrypt,deterministic,key=old"'; comment on domain app.d_day is 'pganon:"encrypt,key=day,type=date"'`)

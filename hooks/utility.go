@@ -21,12 +21,15 @@ func (s *Schema) utility(text string, path []string, masked bool) (*Plan, error)
 	}
 	p := &Plan{schema: s, given: text, text: text, masked: masked, open: true}
 	for _, a := range check.Analyses {
-		if len(check.Analyses) == 1 {
+		switch {
+		case len(check.Analyses) == 1:
 			if err := p.meet(a); err != nil {
 				return nil, err
 			}
-		} else if meetsAny(a) {
+		case meetsAny(a):
 			return nil, errSeveral
+		case len(a.Mixed) > 0:
+			return nil, refusal(text, a.Mixed[0])
 		}
 		if !check.Changes || len(check.Analyses) == 1 {
 			p.guards = append(p.guards, s.guards(a.References)...)
