@@ -23,8 +23,8 @@ import (
 	"github.com/pganon/pganon"
 	"github.com/pganon/pganon/driver"
 	"github.com/pganon/pganon/fernet"
-	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/failing"
+	"github.com/pganon/pganon/internal/tagged"
 	"github.com/pganon/pganon/pganontest"
 )
 
@@ -163,7 +163,7 @@ type canaryWorld struct {
 	db           *pganontest.DB
 	owner        *pgconn.PgConn
 	ring         *fernet.Keyring
-	tags         *hooks.Schema
+	tags         *tagged.Schema
 	login, staff string
 	n            int
 }
@@ -183,7 +183,7 @@ alter role %[1]s set search_path = app; alter role %[1]s set statement_timeout =
 		w.db.Exec("alter database " + w.db.Name() + " set " + setting)
 	}
 	w.owner = rawConn(t, w.db)
-	w.tags, err = hooks.Load(context.Background(), w.owner, hooks.Options{Keys: ring})
+	w.tags, err = tagged.Load(context.Background(), w.owner, tagged.Options{Keys: ring})
 	require.NoError(t, err)
 	return w
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pganon/pganon"
-	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/guc"
 	"github.com/pganon/pganon/internal/scope"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 // conn is the identity conn: every statement that goes through it carries what it runs as.
@@ -61,7 +61,7 @@ type conn struct {
 
 	// Of encrypted columns: the tags as the open transaction has changed them, whether it has changed them since, and the
 	// search paths that hold on this session where something may have set one.
-	ownTags   *hooks.Schema
+	ownTags   *tagged.Schema
 	changed   bool
 	temporary bool // it may have made a temporary table since the tags were read
 	ownPath   bool

@@ -19,6 +19,7 @@ import (
 	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/guc"
 	"github.com/pganon/pganon/internal/loghash"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 func init() { sql.Register("pganon", sqlDriver{}) }
@@ -70,7 +71,7 @@ func NewConnector(dsn string, cfg Config) (driver.Connector, error) {
 		cfg.logger().Warn("pganon: errors are not redacted: they hold values of the data")
 	}
 	c := &connector{cfg: &cfg, principals: ps}
-	c.vault = &vault{logger: cfg.logger(), options: hooks.Options{
+	c.vault = &vault{logger: cfg.logger(), options: tagged.Options{
 		Keys: keys, Models: models, Labels: cfg.Labels, RequireDomains: cfg.Domains == domainsRequired,
 	}}
 	c.tracer = tracer{cfg.Tracer, c}

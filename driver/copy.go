@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pganon/pganon/hooks"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 // CopyFrom copies rows into a table by COPY, as what ctx says, and encrypts the values of encrypted columns. table, columns
@@ -80,7 +80,7 @@ func (c *conn) encryptCopy(ctx context.Context, who *principal, table pgx.Identi
 // encryptedSource encrypts what it takes from another source, whose rows it does not change.
 type encryptedSource struct {
 	src    pgx.CopyFromSource
-	copier *hooks.Copier
+	copier *tagged.Copier
 	err    error
 }
 

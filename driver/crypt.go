@@ -19,7 +19,8 @@ import (
 
 	"github.com/pganon/pganon"
 	"github.com/pganon/pganon/fernet"
-	"github.com/pganon/pganon/hooks"
+	"github.com/pganon/pganon/internal/explicit"
+	"github.com/pganon/pganon/internal/tagged"
 	"github.com/pganon/pganon/redact"
 )
 
@@ -32,11 +33,11 @@ const tagsAge = 10 * time.Second
 
 // vault is what a connector knows of encrypted columns.
 type vault struct {
-	options hooks.Options
+	options tagged.Options
 	logger  *slog.Logger
 
 	// tags are nil before the first connection.
-	tags  atomic.Pointer[hooks.Schema]
+	tags  atomic.Pointer[tagged.Schema]
 	asked atomic.Int64 // when tags were last known to be true, in Unix nanoseconds
 	stale atomic.Bool  // they may have changed since
 	// doubted: the server takes parameters for what they do not say.
@@ -53,7 +54,7 @@ type vault struct {
 
 // pathKey is all that a search path depends on, besides the schemas that there are.
 type pathKey struct {
-	tags       *hooks.Schema
+	tags       *tagged.Schema
 	role, base string
 }
 
@@ -62,7 +63,7 @@ type planKey struct {
 	text   string
 	path   string
 	masked bool
-	tags   *hooks.Schema
+	tags   *tagged.Schema
 }
 
 // planCache keeps plans for all connections: a plan belongs to a text, not to a session.
@@ -74,7 +75,7 @@ type planCache struct {
 
 // planned is a plan, or why there is none.
 type planned struct {
-	plan    *hooks.Plan
+	plan    *tagged.Plan
 	text    string // that was planned, under path
 	path    []string
 	guards  *guards
@@ -121,14 +122,14 @@ type guardedSettings struct {
 	values [][]byte
 }
 
-func guardsOf(plan *hooks.Plan) *guards {
+func guardsOf(plan *tagged.Plan) *guards {
 	if names := plan.Guards(); len(names) > 0 {
 		return &guards{values: guardValues(names)}
 	}
 	return nil
 }
 
-func guardValues(names []hooks.Guard) [][]byte {
+func guardValues(names []tagged.Guard) [][]byte {
 	values := make([][]byte, 0, 2*len(names))
 	for _, n := range names {
 		values = append(values, []byte(n.Name), strconv.AppendUint(nil, uint64(n.OID), 10))
@@ -155,11 +156,11 @@ func (d *doubt) again() bool {
 }
 
 // read loads the tags over pg, which is in no transaction.
-func (v *vault) read(ctx context.Context, pg *pgconn.PgConn) (*hooks.Schema, error) {
+func (v *vault) read(ctx context.Context, pg *pgconn.PgConn) (*tagged.Schema, error) {
 	options := v.options
 	options.Previous = v.tags.Load()
 	v.stale.Store(false) // what changes from here on is for the next reading
-	tags, err := hooks.Load(ctx, pg, options)
+	tags, err := tagged.Load(ctx, pg, options)
 	if err != nil {
 		v.stale.Store(true)
 		return nil, err
@@ -196,7 +197,7 @@ func (v *vault) first(ctx context.Context, pg *pgconn.PgConn) error {
 }
 
 // current returns the tags, read again where they may have changed.
-func (v *vault) current(ctx context.Context, c *conn) (*hooks.Schema, error) {
+func (v *vault) current(ctx context.Context, c *conn) (*tagged.Schema, error) {
 	tags := v.tags.Load()
 	if c.ownTags != nil || c.changed {
 		return c.transactionTags(ctx, tags)
@@ -225,7 +226,7 @@ func (v *vault) current(ctx context.Context, c *conn) (*hooks.Schema, error) {
 		if time.Now().UnixNano()-v.asked.Load() <= int64(tagsAge) {
 			return tags, nil
 		}
-		now, err := hooks.Fingerprint(ctx, c.pg)
+		now, err := tagged.Fingerprint(ctx, c.pg)
 		if err != nil {
 			return nil, err
 		}
@@ -238,7 +239,7 @@ func (v *vault) current(ctx context.Context, c *conn) (*hooks.Schema, error) {
 }
 
 // transactionTags returns the tags as the open transaction sees them, which may have changed them itself.
-func (c *conn) transactionTags(ctx context.Context, tags *hooks.Schema) (*hooks.Schema, error) {
+func (c *conn) transactionTags(ctx context.Context, tags *tagged.Schema) (*tagged.Schema, error) {
 	switch c.pg.TxStatus() {
 	case 'I':
 		c.ownTags, c.changed = nil, false
@@ -250,7 +251,7 @@ func (c *conn) transactionTags(ctx context.Context, tags *hooks.Schema) (*hooks.
 	if c.changed && !c.pg.IsBusy() && c.utf8() {
 		options := c.connector.vault.options
 		options.Previous = tags
-		own, err := hooks.Load(ctx, c.pg, options)
+		own, err := tagged.Load(ctx, c.pg, options)
 		if err != nil {
 			return nil, err
 		}
@@ -266,7 +267,7 @@ func (c *conn) transactionTags(ctx context.Context, tags *hooks.Schema) (*hooks.
 type passage struct {
 	text string
 	args []driver.NamedValue
-	tags *hooks.Schema
+	tags *tagged.Schema
 	// planned is nil for a statement that meets no encrypted column as far as its text says, explicit true where it has
 	// arguments that were encrypted by name.
 	planned  *planned
@@ -332,12 +333,12 @@ func (c *conn) encryptOnce(ctx context.Context, query string, args []driver.Name
 		return nil, err
 	}
 	if len(args) == 1 {
-		if asked, ok := args[0].Value.(*hooks.Decryption); ok {
+		if asked, ok := args[0].Value.(*explicit.Decryption); ok {
 			return c.answer(ctx, tags, asked)
 		}
 	}
 	if tags.Empty() {
-		if i := slices.IndexFunc(args, func(a driver.NamedValue) bool { return hooks.IsExplicit(a.Value) }); i >= 0 {
+		if i := slices.IndexFunc(args, isExplicit); i >= 0 {
 			return nil, fmt.Errorf("pganon: encrypt statement: $%d: no column of the database is encrypted", i+1)
 		}
 		return nil, nil
@@ -361,20 +362,23 @@ func (c *conn) encryptOnce(ctx context.Context, query string, args []driver.Name
 		p.text = p.planned.plan.Text()
 		p.args, err = p.planned.plan.Arguments(ctx, args, options)
 	} else {
-		if slices.ContainsFunc(args, func(a driver.NamedValue) bool { return hooks.IsExplicit(a.Value) }) {
+		if slices.ContainsFunc(args, isExplicit) {
 			p = &passage{text: query, args: args, tags: tags, explicit: true}
 		}
 		p.args, err = tags.Arguments(ctx, args, options)
 	}
-	if errors.Is(err, hooks.ErrKeysChanged) && !again {
+	if errors.Is(err, tagged.ErrKeysChanged) && !again {
 		c.connector.vault.stale.Store(true)
 		return c.encryptOnce(ctx, query, args, true)
 	}
 	return p, err
 }
 
+// isExplicit says whether an argument says itself what it is to be encrypted for.
+func isExplicit(a driver.NamedValue) bool { _, is := a.Value.(*explicit.Encryption); return is }
+
 // answer gives the value of a token, as what ctx says.
-func (c *conn) answer(ctx context.Context, tags *hooks.Schema, asked *hooks.Decryption) (*passage, error) {
+func (c *conn) answer(ctx context.Context, tags *tagged.Schema, asked *explicit.Decryption) (*passage, error) {
 	if err := c.refresh(ctx); err != nil {
 		return nil, err
 	}
@@ -413,7 +417,7 @@ func (c *conn) planPrepared(ctx context.Context, query string) (*passage, error)
 }
 
 // textKnown is textOf with what tags say of it.
-func (c *conn) textKnown(query string, tags *hooks.Schema) *text {
+func (c *conn) textKnown(query string, tags *tagged.Schema) *text {
 	t := c.textOf(query)
 	if t.tags != tags {
 		t.tags, t.names, t.planned = tags, tags.MayName(query), nil
@@ -553,7 +557,7 @@ func (c *conn) makePlan(ctx context.Context, p *passage) (*planned, error) {
 }
 
 // path returns the search path of who on this session, as the server sees it.
-func (c *conn) path(ctx context.Context, who *principal, tags *hooks.Schema) ([]string, error) {
+func (c *conn) path(ctx context.Context, who *principal, tags *tagged.Schema) ([]string, error) {
 	key := pathKey{tags: tags, role: who.role, base: c.baseOf("search_path")}
 	for _, s := range who.local {
 		if s.Name == "search_path" {
@@ -718,7 +722,7 @@ func (c *conn) witness(ctx context.Context, cl *call, d *described, s situation)
 
 // agree returns err, which is what tags say of the types that the server takes parameters for. Where it is one, or where tags know nothing
 // of a type, they may be old.
-func (v *vault) agree(tags *hooks.Schema, types []uint32, err error) error {
+func (v *vault) agree(tags *tagged.Schema, types []uint32, err error) error {
 	known := err == nil && !slices.ContainsFunc(types, func(oid uint32) bool { return !tags.KnownType(oid) })
 	if !known && v.doubted.again() {
 		return errRetagged

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/pganon/pganon/hooks"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 // origin is where an output's values come from, as PostgreSQL reports it.
@@ -22,14 +22,14 @@ type origin struct {
 
 // decoding is how results of these origins are decoded; nil decoders are of columns that are not.
 type decoding struct {
-	tags     *hooks.Schema
+	tags     *tagged.Schema
 	masked   bool
 	origins  []origin
-	decoders []*hooks.Decoder // nil where no column is encrypted
+	decoders []*tagged.Decoder // nil where no column is encrypted
 }
 
 // serves says whether a decoding is right for a result too.
-func (d *decoding) serves(tags *hooks.Schema, masked bool, below *rows) bool {
+func (d *decoding) serves(tags *tagged.Schema, masked bool, below *rows) bool {
 	if d == nil || d.tags != tags || d.masked != masked || len(d.origins) != len(below.fields) {
 		return false
 	}
@@ -43,7 +43,7 @@ func (d *decoding) serves(tags *hooks.Schema, masked bool, below *rows) bool {
 
 // decode returns the decoders of a statement's result, by the origins that this execution reports, joined with what the
 // statement's plan knows of outputs without one.
-func (c *conn) decode(ctx context.Context, p *passage, below *rows) ([]*hooks.Decoder, error) {
+func (c *conn) decode(ctx context.Context, p *passage, below *rows) ([]*tagged.Decoder, error) {
 	masked := p.who != nil && p.who.masked
 	if p.who == nil {
 		if who, err := c.principal(ctx); err == nil {
@@ -100,7 +100,7 @@ func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked b
 		}
 	}
 	d.decoders, err = tags.Decoders(ctx, len(d.origins), below.ColumnOrigin, masked)
-	if errors.Is(err, hooks.ErrKeysChanged) {
+	if errors.Is(err, tagged.ErrKeysChanged) {
 		if tags, err = c.connector.readAside(ctx); err == nil {
 			d.decoders, err = tags.Decoders(ctx, len(d.origins), below.ColumnOrigin, masked)
 		}
@@ -110,7 +110,7 @@ func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked b
 
 // planAside makes the plan of a statement that has its rows open by the tags as they are now: what it says of parameters comes too
 // late, but the rows can be read.
-func (c *conn) planAside(ctx context.Context, p *passage) (*hooks.Plan, error) {
+func (c *conn) planAside(ctx context.Context, p *passage) (*tagged.Plan, error) {
 	tags := c.connector.vault.tags.Load()
 	if tags == p.tags {
 		var err error
@@ -142,7 +142,7 @@ func (c *conn) undecoded(ctx context.Context, cl *call) error {
 }
 
 // decodeRow decodes a row in place.
-func decodeRow(decoders []*hooks.Decoder, row []driver.Value) (err error) {
+func decodeRow(decoders []*tagged.Decoder, row []driver.Value) (err error) {
 	for i, d := range decoders {
 		if d != nil {
 			if row[i], err = d.Value(row[i]); err != nil {
@@ -156,19 +156,19 @@ func decodeRow(decoders []*hooks.Decoder, row []driver.Value) (err error) {
 // strangers are tables that only a session knows which has not committed them, or temporary ones: of them it has been
 // asked once.
 type strangers struct {
-	tags   *hooks.Schema
+	tags   *tagged.Schema
 	tables map[uint32]bool
 }
 
 const maxStrangers = 1024
 
-func (v *vault) strange(tags *hooks.Schema, table uint32) bool {
+func (v *vault) strange(tags *tagged.Schema, table uint32) bool {
 	v.strangersMu.Lock()
 	defer v.strangersMu.Unlock()
 	return v.strangers.tags == tags && v.strangers.tables[table]
 }
 
-func (v *vault) estrange(tags *hooks.Schema, table uint32) {
+func (v *vault) estrange(tags *tagged.Schema, table uint32) {
 	v.strangersMu.Lock()
 	defer v.strangersMu.Unlock()
 	if v.strangers.tags != tags || len(v.strangers.tables) >= maxStrangers {
@@ -178,7 +178,7 @@ func (v *vault) estrange(tags *hooks.Schema, table uint32) {
 }
 
 // readAside reads the tags over a connection of its own, while the one that asks has rows open.
-func (c *connector) readAside(ctx context.Context) (*hooks.Schema, error) {
+func (c *connector) readAside(ctx context.Context) (*tagged.Schema, error) {
 	made, err := c.parent.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -192,7 +192,7 @@ func (c *connector) readAside(ctx context.Context) (*hooks.Schema, error) {
 // PlaintextReads returns, for each label whose columns are migrating, how many values db has read that were plaintext still: while
 // it grows, a backfill has something left to do. It takes a connection of db for a moment.
 func PlaintextReads(ctx context.Context, db *sql.DB) (reads map[string]uint64, err error) {
-	err = withTags(ctx, db, func(tags *hooks.Schema) { reads = tags.PlaintextReads() })
+	err = withTags(ctx, db, func(tags *tagged.Schema) { reads = tags.PlaintextReads() })
 	return reads, err
 }
 
@@ -200,11 +200,11 @@ func PlaintextReads(ctx context.Context, db *sql.DB) (reads map[string]uint64, e
 // those tagged pganon:"redact". They are for redact.Options.Names, so that a log shows none of their values. It takes a
 // connection of db for a moment.
 func TaggedNames(ctx context.Context, db *sql.DB) (names []string, err error) {
-	err = withTags(ctx, db, func(tags *hooks.Schema) { names = tags.Names() })
+	err = withTags(ctx, db, func(tags *tagged.Schema) { names = tags.Names() })
 	return names, err
 }
 
-func withTags(ctx context.Context, db *sql.DB, use func(*hooks.Schema)) error {
+func withTags(ctx context.Context, db *sql.DB, use func(*tagged.Schema)) error {
 	sqlConn, err := db.Conn(ctx)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ import (
 	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/sqlcols"
 	"github.com/pganon/pganon/internal/sqlgen"
+	"github.com/pganon/pganon/internal/tagged"
 	"github.com/pganon/pganon/pganontest"
 )
 
@@ -88,7 +89,7 @@ type markerWorld struct {
 	ours, plain   map[string]*sql.DB
 	before        *sql.DB // ours with the ring's first key alone
 	staff, masked string
-	tags          *hooks.Schema
+	tags          *tagged.Schema
 
 	reset     [2]string // SQL that makes the tables of vault and twin what they were at first
 	had       markerDump
@@ -145,7 +146,7 @@ alter role %[1]s set statement_timeout = '%[4]s'`, login, m.staff, m.masked, mar
 
 	m.proxy = vault.Proxy()
 	m.vault, m.twin = rawConn(t, vault), rawConn(t, twin)
-	m.tags, err = hooks.Load(context.Background(), m.vault, hooks.Options{Keys: ring})
+	m.tags, err = tagged.Load(context.Background(), m.vault, tagged.Options{Keys: ring})
 	require.NoError(t, err)
 	m.before, err = driver.Open(m.proxy.DSNAs(login), driver.Config{Keys: first})
 	require.NoError(t, err)

@@ -5,7 +5,7 @@ import (
 	"io"
 	"reflect"
 
-	"github.com/pganon/pganon/hooks"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 // outerRows are rows as database/sql holds them. They answer every optional interface: where the rows below do not, as
@@ -13,7 +13,7 @@ import (
 type outerRows struct {
 	top      driver.Rows
 	conn     *outerConn
-	decoders []*hooks.Decoder // by column, nil where none is encrypted
+	decoders []*tagged.Decoder // by column, nil where none is encrypted
 }
 
 var (
@@ -51,7 +51,7 @@ func (r *outerRows) Next(dest []driver.Value) (err error) {
 }
 
 // decoder is that of a column, nil where it is not encrypted.
-func (r *outerRows) decoder(index int) *hooks.Decoder {
+func (r *outerRows) decoder(index int) *tagged.Decoder {
 	if r.decoders == nil {
 		return nil
 	}

@@ -6,11 +6,11 @@ import (
 	"database/sql"
 	"database/sql/driver"
 
-	"github.com/pganon/pganon/hooks"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 // rows is where all rows come up. Those of interceptors scan no columns by themselves.
-func (c *outerConn) rows(top driver.Rows, decoders []*hooks.Decoder) driver.Rows {
+func (c *outerConn) rows(top driver.Rows, decoders []*tagged.Decoder) driver.Rows {
 	if below, ok := top.(*rows); ok {
 		return &scanningRows{outerRows{top: top, conn: c, decoders: decoders}, below}
 	}

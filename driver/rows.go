@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/pganon/pganon/hooks"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 // resultFormats are the types that database/sql gets in binary, the same as on pgx's stdlib.
@@ -177,7 +177,7 @@ func (r *rows) advance() error {
 func (r *rows) Next(dest []driver.Value) error { return r.next(dest, nil) }
 
 // next is Next with the columns decoded that have a decoder.
-func (r *rows) next(dest []driver.Value, decoders []*hooks.Decoder) error {
+func (r *rows) next(dest []driver.Value, decoders []*tagged.Decoder) error {
 	if err := r.advance(); err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (r *rows) next(dest []driver.Value, decoders []*hooks.Decoder) error {
 }
 
 // decoded is value for an encrypted column.
-func (r *rows) decoded(i int, d *hooks.Decoder) (driver.Value, error) {
+func (r *rows) decoded(i int, d *tagged.Decoder) (driver.Value, error) {
 	if r.verbatim(i) {
 		return d.Text(r.current[i])
 	}

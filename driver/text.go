@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/sqllex"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 // text is what the driver knows of one SQL text.
@@ -29,7 +29,7 @@ type text struct {
 
 	// What encryption knows of it: names is true where it may name an encrypted table, by tags; its last plan, and for
 	// which role and path that is.
-	tags          *hooks.Schema
+	tags          *tagged.Schema
 	names         bool
 	planned       *planned
 	plannedFor    string

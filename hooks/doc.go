@@ -1,5 +1,5 @@
 /*
-Package hooks knows which columns are tagged, and what that means for a statement.
+Package hooks says which columns are tagged, and how: tags, the SQL of domains that have them, and arguments for what SQL does not say.
 
 # Tags
 
@@ -34,24 +34,17 @@ A column can have its tag in its own comment, or in a struct that [ParseModels] 
 		Email string `pganon:"encrypt,deterministic"`
 	}
 
-Then no CHECK stops who writes past this driver: a rule, a trigger, a DEFAULT, a program that does not know of the tag. [Schema.Untyped]
-lists such columns, [Options].RequireDomains refuses them. Their children and partitions have the tag too, and so has each
+Then no CHECK stops who writes past this driver: a rule, a trigger, a DEFAULT, a program that does not know of the tag. The driver lists
+such columns when it reads the tags, and refuses them with pganon.domains=required. Their children and partitions have the tag too, and so has each
 column of a view that shows their values. Without key= the label is the column's name, so whoever renames the column loses its keys.
 
 Where two places tag one column they must agree; key, write, mask, migrating and lowcardinality may stand in one of them only.
 
-# Reading them
-
-[Load] reads everything in one round trip. What it returns does not change. It is to be called again when [Fingerprint] gives another text than
-[Schema.Fingerprint], when a statement names a table that is not known, and after commands that change tables. The database has to keep no
-version for that; to have all programs read again for another reason, change the comment on a schema pganon. As long as a domain has
-the comment that [LabelDomain] holds, the label's Write is the right one.
-
 # What is refused
 
 A tag is never guessed at, and a table never used as if it had none. What is wrong with a column refuses the table that has it,
-what is wrong with a label all that have the label, and other tables go on. [Schema.Refusals] gives the reasons, each with the column and
-the option, among them:
+what is wrong with a label all that have the label, and other tables go on. The driver's log and its errors give the reasons, each with the
+column and the option, among them:
 
   - options that are unknown or cannot go together; two sources that differ; one label with two modes, types or base types;
   - a type that cannot hold tokens: it must be text, bytea, or varchar with at least 228 characters, or a domain over one of them,
@@ -60,11 +53,11 @@ the option, among them:
   - a key that a tag or CHECK names and the ring lacks; a key to write under that the CHECK does not let in;
   - a view that does with an encrypted column what a statement may not do, such as lower(email); a table with a rule that reaches one;
   - a tag that was there when the tags were read before, and is not any more;
-  - a label on a column that [Options].Labels does not name for it, where it has entries.
+  - a label on a column that Config.Labels does not name for it, where it has entries.
 
 # Limits
 
 What a function or trigger does inside is not seen. A function that returns an encrypted value as text returns a token; declare its
-result with the domain. A struct tag is found by names: [Schema.Unmet] lists those that met no column.
+result with the domain. A struct tag is found by names; the driver lists those that met no column.
 */
 package hooks

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pganon/pganon/fernet"
+	"github.com/pganon/pganon/internal/sqllex"
 )
 
 // Domain describes the domain that the columns of one label have for a type.
@@ -113,9 +114,9 @@ func checkName(name string) error {
 
 func (d *Domain) ident() string {
 	if d.Schema == "" {
-		return quoteIdent(d.Name)
+		return sqllex.QuoteIdent(d.Name)
 	}
-	return quoteIdent(d.Schema) + "." + quoteIdent(d.Name)
+	return sqllex.QuoteIdent(d.Schema) + "." + sqllex.QuoteIdent(d.Name)
 }
 
 // addCheck asks for the same in text and bytea; a bytea is compared as text, since how a constant of that type is printed depends on
@@ -141,7 +142,7 @@ func (d *Domain) addCheck() string {
 		} else {
 			b.WriteString(", ")
 		}
-		b.WriteString(quoteLiteral(k.String()))
+		b.WriteString(sqllex.QuoteString(k.String()))
 	}
 	if len(d.Keys) > 0 {
 		b.WriteByte(')')
@@ -151,16 +152,5 @@ func (d *Domain) addCheck() string {
 }
 
 func (d *Domain) comment() string {
-	return "COMMENT ON DOMAIN " + d.ident() + " IS " + quoteLiteral(d.Tag.Comment()) + ";\n"
-}
-
-func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
-
-// quoteLiteral writes a string that is the same whatever standard_conforming_strings says.
-func quoteLiteral(s string) string {
-	quoted := "'" + strings.ReplaceAll(s, "'", "''") + "'"
-	if strings.Contains(s, `\`) {
-		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)
-	}
-	return quoted
+	return "COMMENT ON DOMAIN " + d.ident() + " IS " + sqllex.QuoteString(d.Tag.Comment()) + ";\n"
 }

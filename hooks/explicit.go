@@ -3,42 +3,18 @@ package hooks
 import (
 	"context"
 	"database/sql"
-	"log/slog"
-)
 
-// Explicit is an argument that is encrypted for a column by name; Encrypted makes it.
-type Explicit struct {
-	column string
-	value  any
-}
+	"github.com/pganon/pganon/internal/explicit"
+)
 
 // Encrypted returns an argument that the driver encrypts for column before it is sent: for a parameter of which SQL does
 // not say which column it meets, such as the text argument of a function. column is "schema.table.column", "table.column"
 // where only one schema has the table, or the name of a label. Where SQL says which column a parameter meets, the
-// argument must be for the same label. value is what one would pass without it.
+// argument must be for the same label. value is what one would pass without it, which the argument shows to nobody.
 //
 //	db.ExecContext(ctx, "SELECT register($1)", hooks.Encrypted("app.users.email", email))
-func Encrypted(column string, value any) *Explicit { return &Explicit{column: column, value: value} }
-
-// String, GoString and LogValue hide the value.
-func (e *Explicit) String() string { return "encrypted for " + e.column }
-
-// GoString hides the value.
-func (e *Explicit) GoString() string { return e.String() }
-
-// IsExplicit reports whether an argument is one of Encrypted's.
-func IsExplicit(v any) bool { _, ok := v.(*Explicit); return ok }
-
-// LogValue hides the value.
-func (e *Explicit) LogValue() slog.Value { return slog.StringValue(e.String()) }
-
-// MarshalText hides the value.
-func (e *Explicit) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
-
-// Decryption is an argument that asks the driver for the value of a token; Decrypt makes it.
-type Decryption struct {
-	column string
-	token  any
+func Encrypted(column string, value any) any {
+	return &explicit.Encryption{Column: column, Value: value}
 }
 
 // Queryer is what *sql.DB, *sql.Conn, *sql.Tx and what wraps them have in common.
@@ -52,6 +28,6 @@ type Queryer interface {
 // SELECT of the column gives. What is no token of the column's is an error.
 func Decrypt(ctx context.Context, db Queryer, column string, token any) (any, error) {
 	var value any
-	err := db.QueryRowContext(ctx, "SELECT $1", &Decryption{column: column, token: token}).Scan(&value)
+	err := db.QueryRowContext(ctx, "SELECT $1", &explicit.Decryption{Column: column, Token: token}).Scan(&value)
 	return value, err
 }

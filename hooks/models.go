@@ -207,9 +207,9 @@ func fieldKind(f reflect.StructField, settings map[string]string) kindOfField {
 		return embeddedField
 	case !f.IsExported():
 		return unexportedField
-	case gormIgnores(settings) && !hasDB, db == "-" && !explicit(settings):
+	case gormIgnores(settings) && !hasDB, db == "-" && !makesColumn(settings):
 		return ignoredField
-	case hasDB, explicit(settings), !isRelation(f.Type):
+	case hasDB, makesColumn(settings), !isRelation(f.Type):
 		return columnField
 	}
 	return relationField
@@ -223,8 +223,8 @@ func gormIgnores(settings map[string]string) bool {
 	return false
 }
 
-// explicit says whether a gorm tag makes a column of whatever the field holds.
-func explicit(settings map[string]string) bool {
+// makesColumn says whether a gorm tag makes a column of whatever the field holds.
+func makesColumn(settings map[string]string) bool {
 	for _, name := range []string{"COLUMN", "TYPE", "SERIALIZER", "JSON"} {
 		if settings[name] != "" {
 			return true

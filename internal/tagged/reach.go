@@ -1,4 +1,4 @@
-package hooks
+package tagged
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/sqlcols"
 )
 
@@ -264,7 +265,7 @@ func (b *builder) refuseLost(concerns func(*relation) bool) {
 			if m.tag.Encrypt {
 				continue
 			}
-			m.tag = Tag{Encrypt: true}
+			m.tag = hooks.Tag{Encrypt: true}
 			m.fail("was encrypted when its tag was read before, and has none now: put the tag back, or restart once no token is left in the column")
 			if !slices.Contains(b.byRelation[r], m) {
 				b.byRelation[r] = append(b.byRelation[r], m)

@@ -1,4 +1,4 @@
-package hooks
+package tagged
 
 import (
 	"context"
@@ -11,14 +11,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pganon/pganon/fernet"
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/canon"
 	"github.com/pganon/pganon/internal/sqlcols"
+	"github.com/pganon/pganon/internal/sqllex"
 )
 
 // Options say what [Load] goes by beside what the database holds.
 type Options struct {
-	// Models are the columns that struct tags are about; see [ParseModels].
-	Models []ModelColumn
+	// Models are the columns that struct tags are about; see [hooks.ParseModels].
+	Models []hooks.ModelColumn
 	// Labels, where it has entries, says which columns may carry a label, as schema.table.column or schema.table.*, of functions that
 	// return values of the label schema.function.*. A label that is elsewhere, or that it does not name, is refused, so whoever may change
 	// the database cannot have values decrypted in another place. A part of a name that has a dot or a quote in it stands in double quotes.
@@ -298,7 +300,7 @@ func qualified(parts ...string) string {
 			b.WriteByte('.')
 		}
 		if strings.ContainsAny(part, `."`) {
-			part = quoteIdent(part)
+			part = sqllex.QuoteIdent(part)
 		}
 		b.WriteString(part)
 	}

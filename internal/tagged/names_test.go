@@ -1,4 +1,4 @@
-package hooks_test
+package tagged_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/pganon/pganon/hooks"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 // naive is what a matcher must find.
@@ -27,7 +27,7 @@ func naive(names []string, text string) bool {
 
 func TestMatcher(t *testing.T) {
 	names := []string{"users", "Weird Table", `a"b`, "Größe", "users_archive", "sers", "xqz", "xqzc"}
-	m := hooks.NewMatcher(names)
+	m := tagged.NewMatcher(names)
 	for text, want := range map[string]bool{
 		"":                                false,
 		"select 1":                        false,
@@ -54,7 +54,7 @@ func TestMatcher(t *testing.T) {
 			assert.Equal(t, want, naive(names, text), text)
 		}
 	}
-	assert.False(t, hooks.NewMatcher(nil).Match(`select u&"x" from users`))
+	assert.False(t, tagged.NewMatcher(nil).Match(`select u&"x" from users`))
 }
 
 // With more names than its table takes, everything may name one.
@@ -66,9 +66,9 @@ func TestMatcherBound(t *testing.T) {
 			names[i] += string(rune('a' + random.IntN(26)))
 		}
 	}
-	assert.True(t, hooks.NewMatcher(names).Match("select 1"))
-	assert.False(t, hooks.NewMatcher(names[:1000]).Match("select 1"))
-	assert.True(t, hooks.NewMatcher(names[:1000]).Match("select 1 from x"+names[999]))
+	assert.True(t, tagged.NewMatcher(names).Match("select 1"))
+	assert.False(t, tagged.NewMatcher(names[:1000]).Match("select 1"))
+	assert.True(t, tagged.NewMatcher(names[:1000]).Match("select 1 from x"+names[999]))
 }
 
 func FuzzMatcher(f *testing.F) {
@@ -86,7 +86,7 @@ func FuzzMatcher(f *testing.F) {
 				names = append(names, name)
 			}
 		}
-		found := hooks.NewMatcher(names).Match(text)
+		found := tagged.NewMatcher(names).Match(text)
 		if utf8.ValidString(text) {
 			require.Equal(t, naive(names, text), found)
 		} else if naive(names, text) {
@@ -102,7 +102,7 @@ func BenchmarkMatcher(b *testing.B) {
 			names = append(names, fmt.Sprintf("%s_%c%c_items", word, 'a'+i%26, 'a'+i/26))
 		}
 	}
-	m := hooks.NewMatcher(names)
+	m := tagged.NewMatcher(names)
 	text := `SELECT "p"."id", "p"."title", "p"."status", "p"."created_at" FROM "products" "p" JOIN "stocks" "s" ON "s"."product_id" = "p"."id" ` +
 		`WHERE "p"."status" = $1 AND "s"."amount" > $2 ORDER BY "p"."title" LIMIT $3`
 	for _, length := range []int{50, 200} {
@@ -117,7 +117,7 @@ func BenchmarkMatcher(b *testing.B) {
 	}
 	b.Run("make", func(b *testing.B) {
 		for b.Loop() {
-			hooks.NewMatcher(names)
+			tagged.NewMatcher(names)
 		}
 	})
 }

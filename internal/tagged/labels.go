@@ -1,4 +1,4 @@
-package hooks
+package tagged
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/pganon/pganon/fernet"
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/canon"
 	"github.com/pganon/pganon/internal/sqlcols"
 )
@@ -15,7 +16,7 @@ import (
 // labelUse is a label and where it is used.
 type labelUse struct {
 	*Label
-	tag      Tag
+	tag      hooks.Tag
 	where    string   // whose tag came first
 	limited  bool     // only tokens of allowed keys can occur
 	allowed  []string // by the CHECKs
@@ -67,7 +68,7 @@ func (b *builder) badDomain(d *domain, name, problem string) {
 }
 
 // use notes that a label has a tag at some place, over some base type.
-func (b *builder) use(name string, tag Tag, where string, root uint32) *labelUse {
+func (b *builder) use(name string, tag hooks.Tag, where string, root uint32) *labelUse {
 	l := b.labels[name]
 	if l == nil {
 		l = &labelUse{Label: &Label{Name: name, Bytea: root == byteaOID, Key: &sqlcols.Key{Label: name}}, tag: tag, where: where}
@@ -196,7 +197,7 @@ func (l *labelUse) chooseKeys(ring *fernet.Keyring) string {
 }
 
 // maskOf returns the plaintext of a tag's constant for a column of that type.
-func maskOf(t Tag, root uint32) ([]byte, error) {
+func maskOf(t hooks.Tag, root uint32) ([]byte, error) {
 	if !t.Mask.Valid {
 		return nil, nil
 	}

@@ -1,4 +1,4 @@
-package hooks_test
+package tagged_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/pganon/pganon/fernet"
 	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/sqlcols"
+	"github.com/pganon/pganon/internal/tagged"
 	"github.com/pganon/pganon/pganontest"
 )
 
@@ -44,12 +45,12 @@ func newWorld(t *testing.T, sql string) *world {
 }
 
 // load loads with the world's ring.
-func (w *world) load(o hooks.Options) *hooks.Schema {
+func (w *world) load(o tagged.Options) *tagged.Schema {
 	w.t.Helper()
 	if o.Keys == nil {
 		o.Keys = w.ring
 	}
-	s, err := hooks.Load(w.t.Context(), w.pg, o)
+	s, err := tagged.Load(w.t.Context(), w.pg, o)
 	require.NoError(w.t, err)
 	return s
 }
@@ -75,23 +76,23 @@ func (w *world) begin(t *testing.T, sql string) {
 // oid returns the OID of a relation.
 func (w *world) oid(relation string) uint32 {
 	w.t.Helper()
-	relations := hooks.ParseOID([]byte(w.query("select '" + relation + "'::regclass::oid")))
+	relations := tagged.ParseOID([]byte(w.query("select '" + relation + "'::regclass::oid")))
 	require.NotZero(w.t, relations)
 	return relations
 }
 
 // column returns what is known of a column of a relation.
-func (w *world) column(s *hooks.Schema, relation, column string) *hooks.Column {
+func (w *world) column(s *tagged.Schema, relation, column string) *tagged.Column {
 	w.t.Helper()
 	number := w.query("select attnum from pg_attribute where attrelid = '" + relation + "'::regclass and attname = '" + column + "'")
-	return s.Column(w.oid(relation), uint16(hooks.ParseOID([]byte(number))))
+	return s.Column(w.oid(relation), uint16(tagged.ParseOID([]byte(number))))
 }
 
 var appPath = []string{"pg_catalog", "app", "public"}
 
 func TestLoad(t *testing.T) {
 	w := newWorld(t, tables)
-	s := w.load(hooks.Options{})
+	s := w.load(tagged.Options{})
 	assert.Empty(t, s.Refusals())
 	assert.Empty(t, s.Untyped())
 	assert.False(t, s.Empty())
@@ -154,7 +155,7 @@ func TestLoad(t *testing.T) {
 
 func TestView(t *testing.T) {
 	w := newWorld(t, tables+"create table public.orders (id int, note varchar(10)); create table app.pg_class (x int)")
-	s := w.load(hooks.Options{})
+	s := w.load(tagged.Options{})
 	v := s.View(appPath)
 	names := func(r *sqlcols.Relation) (names []string) {
 		for _, c := range r.Columns {
@@ -185,7 +186,7 @@ func TestView(t *testing.T) {
 
 	w.query("create temp table users (id int); create temp table made as select email from app.users; alter table app.users drop column name; alter table app.users add b int; select 1")
 	temporary := w.query("select nspname from pg_namespace where oid = pg_my_temp_schema()")
-	s = w.load(hooks.Options{})
+	s = w.load(tagged.Options{})
 	v = s.View(append([]string{temporary}, appPath...))
 	assert.Equal(t, temporary, v.Relation("", "users").Schema, "a temporary table comes first")
 	assert.Same(t, s.View(appPath).Relation("", "users").Columns[1].Key, v.Relation("", "made").Columns[0].Key)
@@ -291,7 +292,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(c.sql, func(t *testing.T) {
 			w.begin(t, c.sql)
-			s := w.load(hooks.Options{})
+			s := w.load(tagged.Options{})
 			r := s.View([]string{"public"}).Relation("", c.relation)
 			require.NotNil(t, r)
 			assert.Equal(t, c.want, r.Opaque)
@@ -308,7 +309,7 @@ func TestRefusals(t *testing.T) {
 			assert.Empty(t, s.View(appPath).Relation("", "pg_class").Opaque)
 		})
 	}
-	assert.Empty(t, w.load(hooks.Options{}).Refusals())
+	assert.Empty(t, w.load(tagged.Options{}).Refusals())
 }
 
 // Views have the labels of what they show, by their columns' types or, where those are others, by what they are made of.
@@ -366,7 +367,7 @@ create table app.other (id int, mail text); comment on column app.other.mail is 
 	} {
 		t.Run(c.sql, func(t *testing.T) {
 			w.begin(t, c.sql)
-			s := w.load(hooks.Options{})
+			s := w.load(tagged.Options{})
 			v := s.View([]string{"public"}).Relation("", "v")
 			var labels []string
 			for _, column := range v.Columns {
@@ -393,34 +394,34 @@ create table app.other (id int, mail text); comment on column app.other.mail is 
 // What a rotation makes wrong is refused in a view while tokens of several keys are in the columns.
 func TestViewsWhileKeysRotate(t *testing.T) {
 	w := newWorld(t, tables+"create view app.v as select u.email, o.total from app.users u join app.orders o on o.email = u.email")
-	assert.NotEmpty(t, w.load(hooks.Options{}).View(appPath).Relation("", "v").Opaque)
+	assert.NotEmpty(t, w.load(tagged.Options{}).View(appPath).Relation("", "v").Opaque)
 	sql, err := hooks.ChangeDomainSQL(hooks.Domain{Name: "app_email", Tag: mustTag(t, "encrypt,deterministic,key=email"), Keys: w.ring.KeyIDs()[1:]})
 	require.NoError(t, err)
 	w.Exec(sql)
-	assert.NotEmpty(t, w.load(hooks.Options{}).View(appPath).Relation("", "v").Opaque, "not validated")
+	assert.NotEmpty(t, w.load(tagged.Options{}).View(appPath).Relation("", "v").Opaque, "not validated")
 	sql, err = hooks.ValidateDomainSQL(hooks.Domain{Name: "app_email", Tag: mustTag(t, "encrypt,key=email")})
 	require.NoError(t, err)
 	w.Exec(sql)
-	assert.Empty(t, w.load(hooks.Options{}).Refusals())
+	assert.Empty(t, w.load(tagged.Options{}).Refusals())
 }
 
 // The table of a model counts as tagged before it is there: what is written to it must be looked at.
 func TestModelsWithoutTable(t *testing.T) {
 	w := newWorld(t, "drop domain app_email; drop domain app_ssn")
-	s := w.load(hooks.Options{})
+	s := w.load(tagged.Options{})
 	assert.True(t, s.Empty())
 	assert.False(t, s.MayName("insert into users (email) values ($1)"))
 	models, err := hooks.ParseModels([]any{User{}})
 	require.NoError(t, err)
-	s = w.load(hooks.Options{Models: models})
+	s = w.load(tagged.Options{Models: models})
 	assert.False(t, s.Empty())
 	assert.True(t, s.MayName("insert into users (email) values ($1)"))
 	assert.Nil(t, s.View(appPath).Relation("", "users"))
 
-	s = w.load(hooks.Options{Models: []hooks.ModelColumn{{Table: "pg_class", Column: "relname", Field: "x.Y", Tag: mustTag(t, "encrypt")}}})
+	s = w.load(tagged.Options{Models: []hooks.ModelColumn{{Table: "pg_class", Column: "relname", Field: "x.Y", Tag: mustTag(t, "encrypt")}}})
 	assert.Equal(t, []string{"x.Y: pg_class.relname"}, s.Unmet(), "a struct means no system catalog")
 	w.Exec("create table users (email text)")
-	s = w.load(hooks.Options{Models: []hooks.ModelColumn{{Table: "users", Column: "email", Field: "x.Y", Tag: hooks.Tag{Encrypt: true, Write: "abcd"}}}})
+	s = w.load(tagged.Options{Models: []hooks.ModelColumn{{Table: "users", Column: "email", Field: "x.Y", Tag: hooks.Tag{Encrypt: true, Write: "abcd"}}}})
 	assert.Equal(t, "column public.users.email: struct field x.Y: option write: only deterministic columns have a key of their own to write under; others use the ring's first",
 		s.View([]string{"public"}).Relation("", "users").Opaque)
 }
@@ -461,7 +462,7 @@ func TestInheritance(t *testing.T) {
 	} {
 		t.Run(c.sql, func(t *testing.T) {
 			w.begin(t, c.sql)
-			s := w.load(hooks.Options{})
+			s := w.load(tagged.Options{})
 			var got []string
 			for _, name := range []string{"p", "c", "g"} {
 				r := s.View([]string{"public"}).Relation("", name)
@@ -495,27 +496,27 @@ func (shopUser) TableName() string { return "shop.users" }
 
 func TestStructTags(t *testing.T) {
 	w := newWorld(t, "create schema shop; create schema old; create table shop.users (id int, email text)")
-	users := func(models ...any) hooks.Options {
+	users := func(models ...any) tagged.Options {
 		columns, err := hooks.ParseModels(models)
 		require.NoError(t, err)
-		return hooks.Options{Models: columns}
+		return tagged.Options{Models: columns}
 	}
 	for _, c := range []struct {
 		name, sql, relation string
-		options             hooks.Options
+		options             tagged.Options
 		want                string // label of email, or what it is refused for
 		untyped, unmet      []string
 	}{
-		{"no table yet", "", "shop.users", users(User{}), `column shop.users.email: struct field hooks_test.User.Email may mean it too, since its table has no schema: let TableName say which, or tag the column in the database`,
-			nil, []string{"hooks_test.User.Email: users.email", "hooks_test.User.Name: users.name", "hooks_test.User.Notes: users.comments"}},
+		{"no table yet", "", "shop.users", users(User{}), `column shop.users.email: struct field tagged_test.User.Email may mean it too, since its table has no schema: let TableName say which, or tag the column in the database`,
+			nil, []string{"tagged_test.User.Email: users.email", "tagged_test.User.Name: users.name", "tagged_test.User.Notes: users.comments"}},
 		{"on the path", "create table users (email text, name text, comments text); drop table shop.users", "users", users(&User{}), "model",
 			[]string{"public.users.comments", "public.users.email"}, nil},
 		{"a column is missing", "create table users (email text, name text); drop table shop.users", "users", users(&User{}), "model",
-			[]string{"public.users.email"}, []string{"hooks_test.User.Notes: users.comments"}},
+			[]string{"public.users.email"}, []string{"tagged_test.User.Notes: users.comments"}},
 		{"first on the path", "create table users (email text, name text, comments text); create table old.users (email text); set search_path = old, public, shop", "old.users", users(User{}), "model",
-			[]string{"old.users.email"}, []string{"hooks_test.User.Name: users.name", "hooks_test.User.Notes: users.comments"}},
+			[]string{"old.users.email"}, []string{"tagged_test.User.Name: users.name", "tagged_test.User.Notes: users.comments"}},
 		{"elsewhere too", "create table users (email text, name text, comments text)", "shop.users", users(User{}),
-			"column shop.users.email: struct field hooks_test.User.Email may mean it too, since its table has no schema: let TableName say which, or tag the column in the database",
+			"column shop.users.email: struct field tagged_test.User.Email may mean it too, since its table has no schema: let TableName say which, or tag the column in the database",
 			[]string{"public.users.comments", "public.users.email"}, nil},
 		{"elsewhere with a tag of its own", "create table users (email text, name text, comments text); alter table shop.users alter email type app_email", "shop.users", users(User{}), "email",
 			[]string{"public.users.comments", "public.users.email"}, nil},
@@ -525,15 +526,15 @@ func TestStructTags(t *testing.T) {
 		{"with a schema, there", "", "shop.users", users(shopUser{}), "shop.users.email", []string{"shop.users.email"}, nil},
 		{"like the domain", "alter table shop.users alter email type app_email", "shop.users", users(shopUser{}), "email", nil, nil},
 		{"unlike the domain", "alter table shop.users alter email type app_ssn", "shop.users", users(shopUser{}),
-			"column shop.users.email: option deterministic: struct field hooks_test.shopUser.Email and domain public.app_ssn differ", nil, nil},
+			"column shop.users.email: option deterministic: struct field tagged_test.shopUser.Email and domain public.app_ssn differ", nil, nil},
 		{"like the comment", `comment on column shop.users.email is 'pganon:"encrypt,deterministic,key=x"'`, "shop.users", users(shopUser{}), "x", []string{"shop.users.email"}, nil},
 		{"unlike the comment", `comment on column shop.users.email is 'pganon:"redact"'`, "shop.users", users(shopUser{}),
-			"column shop.users.email: option encrypt: struct field hooks_test.shopUser.Email and another source differ", []string{"shop.users.email"}, nil},
+			"column shop.users.email: option encrypt: struct field tagged_test.shopUser.Email and another source differ", []string{"shop.users.email"}, nil},
 		{"unlike another model", "create table users (email text); drop table shop.users; alter table users set schema shop; set search_path = shop, public", "shop.users", users(shopUser{}, User{}), "model",
-			[]string{"shop.users.email"}, []string{"hooks_test.User.Name: users.name", "hooks_test.User.Notes: users.comments"}},
-		{"domains required", "", "shop.users", hooks.Options{Models: users(shopUser{}).Models, RequireDomains: true},
+			[]string{"shop.users.email"}, []string{"tagged_test.User.Name: users.name", "tagged_test.User.Notes: users.comments"}},
+		{"domains required", "", "shop.users", tagged.Options{Models: users(shopUser{}).Models, RequireDomains: true},
 			"column shop.users.email: is tagged without a domain, which pganon.domains=required refuses: give it a type made by DomainSQL", []string{"shop.users.email"}, nil},
-		{"domains required, there", "alter table shop.users alter email type app_email", "shop.users", hooks.Options{Models: users(shopUser{}).Models, RequireDomains: true}, "email", nil, nil},
+		{"domains required, there", "alter table shop.users alter email type app_email", "shop.users", tagged.Options{Models: users(shopUser{}).Models, RequireDomains: true}, "email", nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.begin(t, c.sql)

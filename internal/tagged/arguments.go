@@ -1,4 +1,4 @@
-package hooks
+package tagged
 
 import (
 	"context"
@@ -9,7 +9,9 @@ import (
 
 	"github.com/pganon/pganon/fernet"
 	"github.com/pganon/pganon/internal/canon"
+	"github.com/pganon/pganon/internal/explicit"
 	"github.com/pganon/pganon/internal/sqlcols"
+	"github.com/pganon/pganon/internal/sqllex"
 	"github.com/pganon/pganon/redact"
 )
 
@@ -44,23 +46,23 @@ func (p *Plan) Arguments(ctx context.Context, args []driver.NamedValue, options 
 func (s *Schema) Arguments(ctx context.Context, args []driver.NamedValue, options int) ([]driver.NamedValue, error) {
 	out := args
 	for i := options; i < len(args); i++ {
-		e, ok := args[i].Value.(*Explicit)
+		e, ok := args[i].Value.(*explicit.Encryption)
 		if !ok {
 			continue
 		}
 		if &out[0] == &args[0] {
 			out = append([]driver.NamedValue(nil), args...)
 		}
-		label, err := s.named(e.column)
+		label, err := s.named(e.Column)
 		if err != nil {
 			return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: %w", i-options+1, err))
 		}
 		if err := s.current(ctx, []*Label{label}); err != nil {
 			return nil, err
 		}
-		token, err := label.token(e.value, label.Write)
+		token, err := label.token(e.Value, label.Write)
 		if err != nil {
-			return nil, argumentError(i-options+1, e.column, err)
+			return nil, argumentError(i-options+1, e.Column, err)
 		}
 		out[i].Value = sent(token, label.Bytea)
 	}
@@ -105,25 +107,25 @@ func sent(token []byte, bytea bool) any {
 // argument makes what is sent for a slot.
 func (s *slot) argument(schema *Schema, given []driver.NamedValue) (any, error) {
 	v := given[s.from].Value
-	e, explicit := v.(*Explicit)
+	e, asked := v.(*explicit.Encryption)
 	label, column := s.label, s.column
-	if explicit {
-		named, err := schema.named(e.column)
+	if asked {
+		named, err := schema.named(e.Column)
 		switch {
 		case err != nil:
 			return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: %w", s.from+1, err))
 		case named.Err != nil:
 			return nil, redact.Safe(named.Err)
 		case label == nil:
-			token, err := named.token(e.value, named.Write)
+			token, err := named.token(e.Value, named.Write)
 			if err != nil {
-				return nil, argumentError(s.from+1, e.column, err)
+				return nil, argumentError(s.from+1, e.Column, err)
 			}
 			return sent(token, named.Bytea), nil
 		case named != label:
-			return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: it is given for %s, and is used for %s, which has another label", s.from+1, e.column, column))
+			return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: it is given for %s, and is used for %s, which has another label", s.from+1, e.Column, column))
 		}
-		v = e.value
+		v = e.Value
 	}
 	if label == nil {
 		return v, nil
@@ -196,8 +198,8 @@ func sentArray(tokens [][]byte, bytea bool) any {
 }
 
 // Decrypt answers a Decryption, for a masked role or for one that is not.
-func (s *Schema) Decrypt(ctx context.Context, d *Decryption, masked bool) (driver.Value, error) {
-	label, err := s.named(d.column)
+func (s *Schema) Decrypt(ctx context.Context, d *explicit.Decryption, masked bool) (driver.Value, error) {
+	label, err := s.named(d.Column)
 	if err != nil {
 		return nil, redact.Safe(fmt.Errorf("pganon: decrypt: %w", err))
 	}
@@ -205,15 +207,15 @@ func (s *Schema) Decrypt(ctx context.Context, d *Decryption, masked bool) (drive
 		return nil, err
 	}
 	decoder := newDecoder(label, nil, false, masked)
-	decoder.column = d.column
-	switch token := d.token.(type) {
+	decoder.column = d.Column
+	switch token := d.Token.(type) {
 	case nil, string, []byte:
 		return decoder.Value(token)
 	}
 	return nil, redact.Safe(errors.New("pganon: decrypt: want a token as string or []byte"))
 }
 
-// named finds the label of a column, by schema.table.column or table.column, or the label of a name.
+// named finds the label of a column, by schema.table.Column or table.Column, or the label of a name.
 func (s *Schema) named(name string) (*Label, error) {
 	for _, label := range s.labels {
 		if label.Name == name {
@@ -310,7 +312,7 @@ func (c *Copier) Row(values []any) ([]any, error) {
 func quotedName(parts []string) string {
 	out := make([]string, len(parts))
 	for i, p := range parts {
-		out[i] = quoteIdent(p)
+		out[i] = sqllex.QuoteIdent(p)
 	}
 	return strings.Join(out, ".")
 }

@@ -1,4 +1,4 @@
-package hooks_test
+package tagged_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pganon/pganon/fernet"
-	"github.com/pganon/pganon/hooks"
+	"github.com/pganon/pganon/internal/tagged"
 )
 
 // tokenCheck is a CHECK that lets in tokens of the keys alone.
@@ -79,7 +79,7 @@ func TestLabelKeys(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.begin(t, c.sql+"; create table t (a d)")
-			s := w.load(hooks.Options{Keys: ring})
+			s := w.load(tagged.Options{Keys: ring})
 			column := w.column(s, "t", "a")
 			require.NotNil(t, column)
 			label := column.Label
@@ -107,7 +107,7 @@ func TestLabelKeys(t *testing.T) {
 		w.begin(t, domain("d", "encrypt,deterministic,key=x", "")+"; create table t (a d)")
 		one, err := fernet.NewKeyring(keys[0])
 		require.NoError(t, err)
-		key := w.column(w.load(hooks.Options{Keys: one}), "t", "a").Label.Key
+		key := w.column(w.load(tagged.Options{Keys: one}), "t", "a").Label.Key
 		assert.False(t, key.Several)
 		assert.False(t, key.Mixed)
 	})
@@ -125,30 +125,30 @@ func (s source) Keyring(_ context.Context, label string) (*fernet.Keyring, error
 
 func TestKeySource(t *testing.T) {
 	w := newWorld(t, tables)
-	load := func(o hooks.Options) *hooks.Schema {
+	load := func(o tagged.Options) *tagged.Schema {
 		t.Helper()
-		s, err := hooks.Load(t.Context(), w.pg, o)
+		s, err := tagged.Load(t.Context(), w.pg, o)
 		require.NoError(t, err)
 		return s
 	}
-	s := load(hooks.Options{})
+	s := load(tagged.Options{})
 	assert.EqualError(t, w.column(s, "app.orders", "email").Err,
 		"pganon: table app.orders is refused: column app.orders.email is tagged encrypt, but no keys are configured: set pganon.keys_env or pganon.keys_file")
 	assert.EqualError(t, w.column(s, "app.orders", "id").Err, w.column(s, "app.orders", "email").Err.Error())
 	assert.Nil(t, w.column(s, "crm.users", "email"))
 	assert.False(t, s.Empty())
-	assert.Same(t, s, load(hooks.Options{Previous: s}))
+	assert.Same(t, s, load(tagged.Options{Previous: s}))
 
 	keys := source{"email": w.ring}
-	s = load(hooks.Options{Keys: keys, Previous: s})
+	s = load(tagged.Options{Keys: keys, Previous: s})
 	assert.NoError(t, w.column(s, "app.orders", "email").Err)
 	assert.EqualError(t, w.column(s, "app.users", "email").Err, "pganon: table app.users is refused: label ssn: read its keys: vault is sealed")
 	keys["ssn"] = newRing(t, 1)
-	s = load(hooks.Options{Keys: keys, Previous: s})
+	s = load(tagged.Options{Keys: keys, Previous: s})
 	assert.NoError(t, w.column(s, "app.users", "email").Err)
-	assert.Same(t, s, load(hooks.Options{Keys: keys, Previous: s}))
+	assert.Same(t, s, load(tagged.Options{Keys: keys, Previous: s}))
 	keys["ssn"] = newRing(t, 1)
-	changed := load(hooks.Options{Keys: keys, Previous: s})
+	changed := load(tagged.Options{Keys: keys, Previous: s})
 	assert.NotSame(t, s, changed)
 	assert.NotEqual(t, s.Version(), changed.Version())
 }
@@ -177,7 +177,7 @@ func TestLabelsArePinned(t *testing.T) {
 	} {
 		t.Run(c.sql, func(t *testing.T) {
 			w.begin(t, c.sql)
-			s := w.load(hooks.Options{Labels: labels})
+			s := w.load(tagged.Options{Labels: labels})
 			schema, name, _ := strings.Cut(c.relation, ".")
 			r := s.View(nil).Relation(schema, name)
 			require.NotNil(t, r)
@@ -188,7 +188,7 @@ func TestLabelsArePinned(t *testing.T) {
 		})
 	}
 	for _, column := range []string{"users.email", "email", ""} {
-		_, err := hooks.Load(t.Context(), w.pg, hooks.Options{Labels: map[string][]string{"email": {column}}})
+		_, err := tagged.Load(t.Context(), w.pg, tagged.Options{Labels: map[string][]string{"email": {column}}})
 		assert.EqualError(t, err, "pganon: read tags: labels: email: "+column+": want schema.table.column or schema.table.*")
 	}
 }

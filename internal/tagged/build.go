@@ -1,4 +1,4 @@
-package hooks
+package tagged
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/sqlcols"
 )
 
@@ -51,7 +52,7 @@ type domainKind struct {
 	standard string // the DEFAULT that holds
 	checks   []domainCheck
 	tagged   bool
-	tag      Tag
+	tag      hooks.Tag
 	problem  string
 }
 
@@ -60,7 +61,7 @@ type mark struct {
 	relation  *relation
 	at        int // in the relation's columns
 	name      string
-	tag       Tag
+	tag       hooks.Tag
 	domain    *domainKind // whose tag it is, nil where it has another
 	label     string
 	implicit  bool
@@ -196,7 +197,7 @@ func tooNarrow(typ uint32, width int32) bool {
 
 // mergeTags joins what two sources say of one column. One may leave out key, write, mask, migrating and lowcardinality; in all else they must
 // say the same, or it returns the option in which they differ.
-func mergeTags(a, b Tag) (merged Tag, differs string) {
+func mergeTags(a, b hooks.Tag) (merged hooks.Tag, differs string) {
 	merged = a
 	for _, o := range []struct {
 		name string
@@ -226,7 +227,7 @@ func mergeTags(a, b Tag) (merged Tag, differs string) {
 // source is one place that says something of a column.
 type source struct {
 	where string
-	tag   Tag
+	tag   hooks.Tag
 	err   error
 }
 
@@ -293,7 +294,7 @@ func (b *builder) say(r *relation, at int, s source) {
 		m.fail("%s: %v", s.where, s.err)
 		return
 	}
-	if m.tag == (Tag{}) {
+	if m.tag == (hooks.Tag{}) {
 		m.tag = s.tag
 		return
 	}
@@ -319,7 +320,7 @@ func (m *mark) fail(format string, args ...any) {
 
 // meet finds the column that a struct field means. A table without a schema is looked for as the server does, on the session's search_path.
 // Another role may have another path, so no other table of that name may take the field's values unencrypted.
-func (b *builder) meet(model ModelColumn) {
+func (b *builder) meet(model hooks.ModelColumn) {
 	where := "struct field " + model.Field
 	tag, err := parseTag(model.Tag.String())
 	found := b.named(model.Schema, model.Table)

@@ -1,4 +1,4 @@
-package hooks
+package tagged
 
 import (
 	"database/sql/driver"

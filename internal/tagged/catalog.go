@@ -1,4 +1,4 @@
-package hooks
+package tagged
 
 import (
 	"context"
@@ -13,7 +13,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/sqlcols"
+	"github.com/pganon/pganon/internal/sqllex"
 	"github.com/pganon/pganon/redact"
 )
 
@@ -203,10 +205,10 @@ where p.oid >= 16384 and p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtyp
 
 // viewQueries ask for the definitions of the views that reach what has a tag, by its type, by comment, or by one of the models' tables. The
 // server locks the tables of a view to write its definition: a migration that has locked one is not waited for long.
-func viewQueries(models []ModelColumn) []query {
+func viewQueries(models []hooks.ModelColumn) []query {
 	var tables []string
 	for _, m := range models {
-		if table := quoteLiteral(m.Table); !slices.Contains(tables, table) {
+		if table := sqllex.QuoteString(m.Table); !slices.Contains(tables, table) {
 			tables = append(tables, table)
 		}
 	}

@@ -1,4 +1,4 @@
-package hooks_test
+package tagged_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/pganon/pganon/hooks"
 	"github.com/pganon/pganon/internal/sqlcols"
+	"github.com/pganon/pganon/internal/tagged"
 	"github.com/pganon/pganon/pganontest"
 )
 
@@ -50,11 +51,11 @@ func TestLostTags(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, tables+c.before)
-			s := w.load(hooks.Options{})
+			s := w.load(tagged.Options{})
 			require.Empty(t, s.Refusals())
-			assert.Same(t, s, w.load(hooks.Options{Previous: s}))
+			assert.Same(t, s, w.load(tagged.Options{Previous: s}))
 			w.Exec(c.sql)
-			check := func(s *hooks.Schema) {
+			check := func(s *tagged.Schema) {
 				t.Helper()
 				for relation, want := range c.refused {
 					schema, name, _ := strings.Cut(relation, ".")
@@ -69,10 +70,10 @@ func TestLostTags(t *testing.T) {
 					assert.Empty(t, s.View(nil).Relation(schema, name).Opaque)
 				}
 			}
-			changed := w.load(hooks.Options{Previous: s})
+			changed := w.load(tagged.Options{Previous: s})
 			check(changed)
 			w.Exec("create table something (else_ int)")
-			again := w.load(hooks.Options{Previous: changed})
+			again := w.load(tagged.Options{Previous: changed})
 			assert.NotSame(t, changed, again)
 			check(again) // it is not forgotten
 			assert.Contains(t, again.Names(), "email")
@@ -89,12 +90,12 @@ func TestFingerprint(t *testing.T) {
 	w := newWorld(t, tables+"create schema pganon")
 	ask := func() string {
 		t.Helper()
-		f, err := hooks.Fingerprint(t.Context(), w.pg)
+		f, err := tagged.Fingerprint(t.Context(), w.pg)
 		require.NoError(t, err)
 		return f
 	}
 	before := ask()
-	assert.Equal(t, before, w.load(hooks.Options{}).Fingerprint())
+	assert.Equal(t, before, w.load(tagged.Options{}).Fingerprint())
 	for _, sql := range []string{
 		`comment on domain app_email is 'pganon:"encrypt,deterministic,key=email,write=abcd"'`,
 		"alter domain app_email drop constraint pganon_token",
@@ -137,7 +138,7 @@ create function app.rows() returns table (a int, b app_email) language sql as 's
 create function app.others() returns setof crm.users language sql as 'select * from crm.users';
 create function app.many(variadic app_email[]) returns int language sql as 'select 1';
 create function public.find(app_ssn) returns int language sql as 'select 1'`)
-	s := w.load(hooks.Options{})
+	s := w.load(tagged.Options{})
 	v := s.View(appPath)
 	name := func(k *sqlcols.Key) string {
 		if k == nil {
@@ -181,12 +182,12 @@ create function public.find(app_ssn) returns int language sql as 'select 1'`)
 	}
 	assert.Equal(t, []string{"( ssn ) -"}, describe(v.Functions("public", "find")))
 	assert.Empty(t, v.Functions("crm", "find"))
-	assert.True(t, s.Wraps(hooks.ParseOID([]byte(w.query("select 'app_email[]'::regtype::oid")))))
-	assert.True(t, s.Wraps(hooks.ParseOID([]byte(w.query("select 'app.users'::regtype::oid")))))
-	assert.False(t, s.Wraps(hooks.ParseOID([]byte(w.query("select 'app_email'::regtype::oid")))))
-	assert.False(t, s.Wraps(hooks.ParseOID([]byte(w.query("select 'crm.users'::regtype::oid")))))
+	assert.True(t, s.Wraps(tagged.ParseOID([]byte(w.query("select 'app_email[]'::regtype::oid")))))
+	assert.True(t, s.Wraps(tagged.ParseOID([]byte(w.query("select 'app.users'::regtype::oid")))))
+	assert.False(t, s.Wraps(tagged.ParseOID([]byte(w.query("select 'app_email'::regtype::oid")))))
+	assert.False(t, s.Wraps(tagged.ParseOID([]byte(w.query("select 'crm.users'::regtype::oid")))))
 
-	pinned := w.load(hooks.Options{Labels: map[string][]string{
+	pinned := w.load(tagged.Options{Labels: map[string][]string{
 		"email": {"app.users.email", "app.orders.email", "app.Weird Table.*", "app.rows.b", "app.a_user.*"}, "ssn": {"app.users.ssn", "app.mail.*", "app.pairs.*"},
 	}}).View(appPath)
 	for function, want := range map[string][]string{
@@ -243,10 +244,10 @@ create domain evil.regclass as pg_catalog.regclass check (public.trap('regclass'
 	users := w.oid("app.users")
 	for _, path := range []string{"evil, pg_catalog, public", "pg_catalog, evil", "evil, public"} {
 		w.query("set search_path = " + path + "; create temp table if not exists pg_class (oid int); create temp table if not exists text (x int); select 1")
-		s := w.load(hooks.Options{})
+		s := w.load(tagged.Options{})
 		assert.Empty(t, s.Refusals())
 		require.NotNil(t, s.Column(users, 3))
-		_, err := hooks.Fingerprint(t.Context(), w.pg)
+		_, err := tagged.Fingerprint(t.Context(), w.pg)
 		require.NoError(t, err)
 		assert.Equal(t, path, w.query("select pg_catalog.current_setting('search_path')"), "nothing is left behind")
 	}
@@ -255,7 +256,7 @@ create domain evil.regclass as pg_catalog.regclass check (public.trap('regclass'
 func TestLoadInTransaction(t *testing.T) {
 	w := newWorld(t, tables)
 	setting := func(name string) string { return w.query("select pg_catalog.current_setting('" + name + "')") }
-	outside := w.load(hooks.Options{})
+	outside := w.load(tagged.Options{})
 	assert.Equal(t, byte('I'), w.pg.TxStatus())
 	assert.Equal(t, []string{`"$user", public`, "0", "off", "read committed"},
 		[]string{setting("search_path"), setting("lock_timeout"), setting("transaction_read_only"), setting("transaction_isolation")})
@@ -265,7 +266,7 @@ func TestLoadInTransaction(t *testing.T) {
 		if mode == "" {
 			w.query("set search_path = app, crm, public; alter table crm.users alter email type app_email; select 1")
 		}
-		s := w.load(hooks.Options{})
+		s := w.load(tagged.Options{})
 		assert.Equal(t, mode == "", s.Column(w.oid("crm.users"), 2) != nil, "it sees what the transaction has done")
 		assert.Equal(t, byte('T'), w.pg.TxStatus())
 		assert.Equal(t, map[bool]string{true: "app, crm, public", false: "crm, public"}[mode == ""], setting("search_path"))
@@ -274,33 +275,33 @@ func TestLoadInTransaction(t *testing.T) {
 		w.query("commit; select 1")
 	}
 	assert.Equal(t, `"$user", public`, setting("search_path"))
-	assert.Same(t, outside, w.load(hooks.Options{Previous: outside}))
+	assert.Same(t, outside, w.load(tagged.Options{Previous: outside}))
 
 	t.Run("failed", func(t *testing.T) {
 		w.begin(t, "")
 		_, err := w.pg.Exec(t.Context(), "select 1/0").ReadAll()
 		require.Error(t, err)
-		_, err = hooks.Load(t.Context(), w.pg, hooks.Options{Keys: w.ring})
+		_, err = tagged.Load(t.Context(), w.pg, tagged.Options{Keys: w.ring})
 		assert.EqualError(t, err, "pganon: read tags: the transaction has failed")
 	})
 	t.Run("an error of ours does not fail it", func(t *testing.T) {
 		role := w.Role("reader", "login")
 		w.Exec("revoke select on pg_catalog.pg_description from public")
 		pg := connect(t, w.DSNAs(role))
-		_, err := hooks.Load(t.Context(), pg, hooks.Options{Keys: w.ring})
+		_, err := tagged.Load(t.Context(), pg, tagged.Options{Keys: w.ring})
 		require.ErrorContains(t, err, "pganon: read tags: ERROR: permission denied for table pg_description")
 		assert.Equal(t, byte('I'), pg.TxStatus())
 		_, err = pg.Exec(t.Context(), "begin").ReadAll()
 		require.NoError(t, err)
-		_, err = hooks.Load(t.Context(), pg, hooks.Options{Keys: w.ring})
+		_, err = tagged.Load(t.Context(), pg, tagged.Options{Keys: w.ring})
 		require.ErrorContains(t, err, "pganon: read tags: ERROR: permission denied for table pg_description")
 		assert.Equal(t, byte('T'), pg.TxStatus())
-		_, err = hooks.Fingerprint(t.Context(), pg)
+		_, err = tagged.Fingerprint(t.Context(), pg)
 		require.ErrorContains(t, err, "pganon: read fingerprint of tags: ERROR: permission denied for table pg_description")
 	})
 	t.Run("encoding", func(t *testing.T) {
 		pg := connect(t, w.DSN()+"&client_encoding=LATIN1")
-		_, err := hooks.Load(t.Context(), pg, hooks.Options{})
+		_, err := tagged.Load(t.Context(), pg, tagged.Options{})
 		assert.EqualError(t, err, "pganon: read tags: client_encoding is LATIN1, want UTF8")
 	})
 }
@@ -313,15 +314,15 @@ func TestLoadIsOneRoundTrip(t *testing.T) {
 	pg := connect(t, proxy.DSNAs(role))
 	model, err := hooks.ParseModels([]any{User{}})
 	require.NoError(t, err)
-	var s *hooks.Schema
+	var s *tagged.Schema
 	for _, begin := range []string{"", "begin"} {
 		_, err := pg.Exec(t.Context(), begin).ReadAll()
 		require.NoError(t, err)
 		proxy.Reset()
-		s, err = hooks.Load(t.Context(), pg, hooks.Options{Keys: w.ring, Models: model})
+		s, err = tagged.Load(t.Context(), pg, tagged.Options{Keys: w.ring, Models: model})
 		require.NoError(t, err)
 		assert.Equal(t, 1, proxy.RoundTrips())
-		_, err = hooks.Fingerprint(t.Context(), pg)
+		_, err = tagged.Fingerprint(t.Context(), pg)
 		require.NoError(t, err)
 		assert.Equal(t, 2, proxy.RoundTrips())
 	}
@@ -338,18 +339,18 @@ create table app.plain (a text default 'x', b app_email default null)`)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	s, err := hooks.Load(ctx, w.pg, hooks.Options{Keys: w.ring})
+	s, err := tagged.Load(ctx, w.pg, tagged.Options{Keys: w.ring})
 	require.NoError(t, err)
 	v := s.View(appPath)
 	assert.Empty(t, v.Relation("", "users").Opaque)
 	assert.Empty(t, v.Relation("", "plain").Opaque)
 	assert.Equal(t, "app.v: it is made of column app.users.email, and its definition could not be read: another session has locked a table of it", v.Relation("", "v").Opaque)
-	now, err := hooks.Fingerprint(ctx, w.pg)
+	now, err := tagged.Fingerprint(ctx, w.pg)
 	require.NoError(t, err)
 	assert.NotEqual(t, now, s.Fingerprint(), "it is to be read again soon")
 	_, err = other.Exec(t.Context(), "rollback").ReadAll()
 	require.NoError(t, err)
-	again := w.load(hooks.Options{Previous: s})
+	again := w.load(tagged.Options{Previous: s})
 	assert.Empty(t, again.Refusals())
 	assert.Equal(t, now, again.Fingerprint())
 }
@@ -368,7 +369,7 @@ created_at timestamptz default now(), status text default ''x'')', i, (select st
 	pg := connect(b, db.DSN())
 	b.Run("tables=2000/columns=40000", func(b *testing.B) {
 		for b.Loop() {
-			s, err := hooks.Load(b.Context(), pg, hooks.Options{Keys: ring})
+			s, err := tagged.Load(b.Context(), pg, tagged.Options{Keys: ring})
 			if err != nil || len(s.Refusals()) > 0 {
 				b.Fatal(err, s.Refusals())
 			}
@@ -376,7 +377,7 @@ created_at timestamptz default now(), status text default ''x'')', i, (select st
 	})
 	b.Run("fingerprint", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := hooks.Fingerprint(b.Context(), pg); err != nil {
+			if _, err := tagged.Fingerprint(b.Context(), pg); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -385,7 +386,7 @@ created_at timestamptz default now(), status text default ''x'')', i, (select st
 	pg = connect(b, small.DSN())
 	b.Run("empty", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := hooks.Load(b.Context(), pg, hooks.Options{Keys: ring}); err != nil {
+			if _, err := tagged.Load(b.Context(), pg, tagged.Options{Keys: ring}); err != nil {
 				b.Fatal(err)
 			}
 		}
