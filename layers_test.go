@@ -20,7 +20,7 @@ var arrows = map[string]struct{ ours, others []string }{
 	"":                    {ours: []string{"fernet", "internal/guc", "internal/loghash", "internal/refusal", "internal/scope"}},
 	"pganonhttp":          {ours: []string{"", "internal/guc", "internal/refusal"}, others: []string{"github.com/jellydator/ttlcache/v3", "golang.org/x/sync"}},
 	"fernet":              {},
-	"internal/canon":      {others: []string{"github.com/jackc/pgx/v5/pgtype"}}, // whose interfaces and arrays arguments have
+	"internal/canon":      {ours: []string{"internal/nearest"}, others: []string{"github.com/jackc/pgx/v5/pgtype"}}, // whose interfaces and arrays arguments have
 	"internal/failing":    {},
 	"internal/guc":        {},
 	"internal/nearest":    {},
@@ -32,7 +32,7 @@ var arrows = map[string]struct{ ours, others []string }{
 	"internal/sqllex":     {},
 	"internal/explicit":   {},
 	"internal/tagged":     {ours: []string{"fernet", "hooks", "redact", "internal/canon", "internal/explicit", "internal/nearest", "internal/sqlcols", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},
-	"driver":              {ours: []string{"", "fernet", "hooks", "redact", "internal/explicit", "internal/guc", "internal/loghash", "internal/scope", "internal/sqllex", "internal/tagged"}, others: []string{"github.com/jackc/pgx/v5", "github.com/ngrok/sqlmw"}},
+	"driver":              {ours: []string{"", "fernet", "hooks", "redact", "internal/explicit", "internal/guc", "internal/loghash", "internal/nearest", "internal/scope", "internal/sqllex", "internal/tagged"}, others: []string{"github.com/jackc/pgx/v5", "github.com/ngrok/sqlmw"}},
 	"hooks":               {ours: []string{"fernet", "internal/canon", "internal/explicit", "internal/nearest", "internal/sqllex"}, others: []string{"github.com/jinzhu/inflection"}},
 	"redact":              {ours: []string{"internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},
 	"pganontest":          {others: []string{"github.com/jackc/pgx/v5", "github.com/ory/dockertest/v3", "github.com/fergusstrange/embedded-postgres", "golang.org/x/sys"}},

@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pganon/pganon/internal/nearest"
 )
 
 const dsnPrefix = "pganon."
@@ -89,8 +91,8 @@ func parseDSN(dsn string, cfg *Config) (*pgx.ConnConfig, error) {
 	for key, value := range pgxConfig.RuntimeParams {
 		name, ours := strings.CutPrefix(strings.ToLower(key), dsnPrefix)
 		if !ours {
-			if prefix, _, dotted := strings.Cut(strings.ToLower(key), "."); dotted && distance(prefix, "pganon") <= 2 {
-				return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", shownKey(key), dsnPrefix, nearest(key[strings.IndexByte(key, '.')+1:]))
+			if prefix, _, dotted := strings.Cut(strings.ToLower(key), "."); dotted && nearest.Distance(prefix, "pganon") <= 2 {
+				return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", shownKey(key), dsnPrefix, nearestKey(key[strings.IndexByte(key, '.')+1:]))
 			}
 			if _, known := dsnKeys[strings.TrimPrefix(key, "pganon_")]; known && strings.HasPrefix(key, "pganon_") {
 				return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", key, dsnPrefix, strings.TrimPrefix(key, "pganon_"))
@@ -99,7 +101,7 @@ func parseDSN(dsn string, cfg *Config) (*pgx.ConnConfig, error) {
 		}
 		set, known := dsnKeys[name]
 		if !known || key != dsnPrefix+name {
-			return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", shownKey(key), dsnPrefix, nearest(name))
+			return nil, fmt.Errorf("pganon: parse dsn: unknown key %s: did you mean %s%s?", shownKey(key), dsnPrefix, nearestKey(name))
 		}
 		if err := set(cfg, value); err != nil {
 			return nil, fmt.Errorf("pganon: parse dsn: %s: %w", key, err)
@@ -176,38 +178,5 @@ func dsnError(err error) error {
 	return errors.New("pganon: parse dsn: malformed")
 }
 
-// nearest is the known key with the fewest edits to name.
-func nearest(name string) string {
-	best, least := "", 1<<30
-	for key := range dsnKeys {
-		if d := distance(name, key); d < least || d == least && key < best {
-			best, least = key, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance of two short names.
-func distance(a, b string) int {
-	const most = 64
-	if len(a) > most {
-		a = a[:most]
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
+// nearestKey is the known key that name was meant to be.
+func nearestKey(name string) string { return nearest.Of(name, slices.Collect(maps.Keys(dsnKeys))...) }

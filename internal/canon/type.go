@@ -3,13 +3,16 @@ package canon
 import (
 	"errors"
 	"fmt"
-	"math"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/pganon/pganon/internal/nearest"
 )
 
 // Type is the type of the values in an encrypted column, one of those [ParseType] knows. The zero Type is the column's own:
@@ -123,7 +126,7 @@ func ParseType(name string) (Type, error) {
 	if t, ok := names[strings.TrimSuffix(folded, "[]")]; ok {
 		return own, fmt.Errorf("type %q: arrays are not supported, only %s", name, t)
 	}
-	return own, fmt.Errorf("unknown type %q: did you mean %s?", name, nearest(folded))
+	return own, fmt.Errorf("unknown type %q: did you mean %s?", name, meant(folded))
 }
 
 // goNames are Go's names, which are not as near to PostgreSQL's as they look.
@@ -132,41 +135,12 @@ var goNames = map[string]Type{
 	"time.time": timestamptz, "datetime": timestamptz, "duration": interval, "time.duration": interval,
 }
 
-// nearest is the type that a Go name means, or the known name with the fewest edits to name.
-func nearest(name string) string {
+// meant is the type that a Go name means, or the known name with the fewest edits to name.
+func meant(name string) string {
 	if t, ok := goNames[name]; ok {
 		return t.String()
 	}
-	best, least := "", math.MaxInt
-	for known := range names {
-		if d := distance(name, known); d < least || d == least && known < best {
-			best, least = known, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance of two short names.
-func distance(a, b string) int {
-	const most = 64
-	a = a[:min(len(a), most)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return nearest.Of(name, slices.Collect(maps.Keys(names))...)
 }
 
 func (t Type) is() *property { return &properties[t] }

@@ -7,15 +7,15 @@ import "math"
 func Of(name string, known ...string) string {
 	best, least := "", math.MaxInt
 	for _, k := range known {
-		if d := distance(name, k); d < least || d == least && k < best {
+		if d := Distance(name, k); d < least || d == least && k < best {
 			best, least = k, d
 		}
 	}
 	return best
 }
 
-// distance is the Levenshtein distance of two short names.
-func distance(a, b string) int {
+// Distance is the Levenshtein distance of two names, in bytes of their beginnings.
+func Distance(a, b string) int {
 	const most = 64
 	a, b = a[:min(len(a), most)], b[:min(len(b), most)]
 	row := make([]int, len(b)+1)
