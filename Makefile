@@ -19,15 +19,13 @@ judge:
 lint:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	go vet ./...
-	GOOS=darwin go vet ./...
-	GOOS=windows go vet ./...
+	go run -C tools ./typecheck -C $(CURDIR) darwin linux windows
 	go tool -modfile=tools/go.mod staticcheck ./...
 	@for module in $(SUBMODULES); do \
 		echo "go vet, staticcheck: $$module"; \
 		(cd $$module && go vet ./... && go tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
 	done
 	@for module in $(MODULES); do echo "go mod tidy: $$module"; (cd $$module && go mod tidy -diff) || exit 1; done
-	CGO_ENABLED=0 go build ./...
 
 # Side by side with plain pgx, as ratios; about a minute.
 bench:
