@@ -422,3 +422,42 @@ grant usage on schema twin to ` + other + `; grant select on twin.users to ` + o
 		})
 	}
 }
+
+// There are many ways to ask whether a value is in a column, and none for a masked role.
+func TestMaskedSearches(t *testing.T) {
+	w := newVaultWorld(t)
+	const canary = "c4n4ry@example.org"
+	db := w.open("cache_statement", driver.Config{})
+	_, err := db.ExecContext(w.as(w.staff), "INSERT INTO users (name, email) VALUES ('n', $1), ('m', $2)", canary, "m@example.org")
+	require.NoError(t, err)
+	for _, query := range []string{
+		"SELECT name FROM users WHERE email = $1",
+		"SELECT name FROM users WHERE email = COALESCE($1, email)",
+		"SELECT name FROM users WHERE CASE WHEN id > 0 THEN $1 ELSE email END IN (SELECT email FROM users)",
+		"SELECT name FROM users WHERE email IN (SELECT email FROM users WHERE false UNION ALL SELECT $1)",
+		"SELECT name FROM users WHERE email = ANY(ARRAY(SELECT $1 UNION ALL SELECT email FROM users WHERE false))",
+		"SELECT name FROM users WHERE NULLIF(email, COALESCE($1, email)) IS NULL",
+		"SELECT name FROM users WHERE (name, email) = (name, COALESCE($1, email))",
+		"SELECT name FROM users JOIN (SELECT $1 AS email UNION ALL SELECT email FROM users WHERE false) y USING (email)",
+		"SELECT count(*) FROM (SELECT $1 INTERSECT SELECT email FROM users) x",
+		"SELECT count(*) FROM (SELECT $1 UNION SELECT email FROM users) x",
+		"WITH x AS (SELECT $1 AS e UNION ALL SELECT email FROM users) SELECT count(DISTINCT e) FROM x",
+		"WITH x AS (SELECT $1 AS e UNION ALL SELECT email FROM users) SELECT count(*) FROM x GROUP BY e",
+		"WITH x AS (SELECT $1 AS e UNION ALL SELECT email FROM users) SELECT count(*) OVER (PARTITION BY e) FROM x",
+		"WITH x AS (SELECT $1 AS e UNION ALL SELECT email FROM users) SELECT DISTINCT ON (e) 1 FROM x",
+	} {
+		_, err := db.ExecContext(w.as(w.masked), query, canary)
+		assert.ErrorContains(t, err, "a masked role may not search it", query)
+		_, err = db.ExecContext(w.as(w.staff), query, canary)
+		assert.NoError(t, err, query)
+	}
+	// Nor may it see the token of a value of its choice.
+	const explained = "EXPLAIN (VERBOSE) SELECT $1 UNION ALL SELECT email FROM users"
+	_, err = db.ExecContext(w.as(w.masked), explained, canary)
+	require.ErrorContains(t, err, "a masked role may not explain")
+	_, err = db.ExecContext(w.as(w.masked), "EXPLAIN SELECT email FROM users WHERE name = $1", "n")
+	require.NoError(t, err)
+	_, err = db.ExecContext(w.as(w.staff), explained, canary)
+	require.NoError(t, err)
+	pganontest.AssertNoLeak(t, []string{canary}, w.proxy)
+}

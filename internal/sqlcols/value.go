@@ -542,6 +542,8 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 		if mixed := len(a.params) > 0 || len(b.params) > 0; mixed && a.key.Several || a.key.Mixed {
 			r.mixes(a.at(c), of, a.key, "compared with "+b.origins[0].String()+" by "+c.op)
 		}
+		r.search(&a.value, b.origins[0])
+		r.search(&b.value, of)
 		return
 	}
 	var how *Comparison
@@ -565,6 +567,13 @@ func (r *resolver) compare(c *comparing, a, b *operand) {
 		if how == nil && a.key.Several {
 			r.mix(p.at, of, a.key, "compared by "+c.op+" with $"+strconv.Itoa(p.n)+", which is not its operand in place")
 		}
+	}
+}
+
+// search says that the parameters that v may be, beside encrypted columns, are compared with a column's values.
+func (r *resolver) search(v *value, of Origin) {
+	for _, p := range v.params {
+		r.meet(p, Meeting{Use: Compared, Column: of, Key: v.key})
 	}
 }
 
@@ -607,6 +616,9 @@ func (r *resolver) groupBy(v *value, at Span, clause string) {
 		if known := &r.params[p.n-1]; known.grouped == "" {
 			known.grouped, known.groupedAt = clause, at
 		}
+	}
+	if v.key != nil {
+		r.search(v, v.origins[0])
 	}
 	for _, o := range v.origins {
 		switch {

@@ -77,6 +77,9 @@ func (s *Schema) Plan(text string, path []string, masked bool) (*Plan, error) {
 	if err := p.meet(a); err != nil {
 		return nil, err
 	}
+	if masked && command.Verb == "explain" && p.Encrypts() {
+		return nil, redact.Safe(errors.New("pganon: encrypt statement: a masked role may not explain what has encrypted parameters: a plan shows their tokens"))
+	}
 	p.guards = s.guards(a.References)
 	return p, nil
 }
