@@ -103,6 +103,8 @@ var (
 	errTxMasked  = errors.New("pganon: copy: under a masked role, in a transaction that is not")
 )
 
+var errBatchChanged = errors.New("pganon: run batch: a query with arguments, behind one that may change which columns are encrypted: send it in a batch of its own")
+
 // pin puts who's settings in force.
 func (t *pinnedTx) pin(ctx context.Context, who *principal) error {
 	if who.login && !t.conn.seen {
@@ -365,11 +367,16 @@ func (br *pinnedBatch) send() (err error) {
 	t, c := br.tx, br.tx.conn
 	defer c.guard(&err, "", nil)
 	var all []batched
+	changes := false // what its queries so far may have made of tables and tags is not known before it has run
 	for _, q := range br.queries {
 		one, err := t.batched(br.ctx, q)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case changes && one.cl.passage != nil && len(one.cl.args) > 0:
+			return errBatchChanged
 		}
+		changes = changes || one.cl.text.ddl
 		all = append(all, one)
 	}
 	// A query of the batch that can exchange our statements could do so for the queries behind it.
@@ -378,7 +385,7 @@ func (br *pinnedBatch) send() (err error) {
 	br.pipeline = c.pg.StartPipeline(br.ctx)
 	for _, one := range all {
 		if !one.cl.text.control() {
-			br.set(one.cl.who)
+			br.set(one.cl.who, one.cl.guards())
 		}
 		switch sd := one.sd; {
 		case sd == nil:
@@ -390,10 +397,11 @@ func (br *pinnedBatch) send() (err error) {
 		}
 		br.calls = append(br.calls, one.cl)
 		c.leave(one.cl.text, one.cl.who.key)
+		c.noteChange(one.cl.text)
 		defer c.distrust(one.cl.text, one.cl.who)
 		c.transactionIs('T', one.cl.who, true)
 	}
-	br.set(t.tx.who)
+	br.set(t.tx.who, nil)
 	br.pipeline.SendPipelineSync()
 	return br.pipeline.Flush()
 }
@@ -433,6 +441,9 @@ func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, er
 		return batched{}, errOurs
 	}
 	d, err := c.describe(ctx, cl, s)
+	if err == nil {
+		err = c.witness(ctx, cl, d, s)
+	}
 	if err != nil {
 		return batched{}, c.connector.clean(err, cl.sql)
 	}
@@ -447,8 +458,12 @@ func (t *pinnedTx) batched(ctx context.Context, q *pgx.QueuedQuery) (batched, er
 	return one, one.eqb.Build(c.pgx.TypeMap(), one.sd, cl.args)
 }
 
-func (br *pinnedBatch) set(who *principal) {
+// set puts who's settings before the next query, whose names have to mean what g says: a query before it may have changed that.
+func (br *pinnedBatch) set(who *principal, g *guards) {
 	shape, values := br.tx.conn.settings(who)
+	if g != nil {
+		shape, values = br.tx.conn.connector.principals.guarded(shape, values, g)
+	}
 	br.pipeline.SendQueryParams(shape.sql, values, shape.oids, nil, nil)
 }
 
@@ -470,6 +485,11 @@ func (br *pinnedBatch) next() (*pgconn.ResultReader, error) {
 			_, err = rr.Close()
 		}
 		if err != nil {
+			if cl.guards() != nil {
+				if guarded, ok := guardError(err); ok {
+					return nil, br.fail(guarded)
+				}
+			}
 			return nil, br.fail(br.tx.conn.stepError(stepSettings, cl.who, err))
 		}
 	}
@@ -556,8 +576,15 @@ func (br *pinnedBatch) rows() (_ *rows, err error) {
 		br.log(tag, err)
 		return err
 	}
-	r := &rows{conn: br.tx.conn, plain: pgx.RowsFromResultReader(br.tx.conn.pgx.TypeMap(), rr), finish: finish}
-	return r, r.start()
+	cl := br.calls[br.at-1]
+	cl.rows = &rows{conn: br.tx.conn, plain: pgx.RowsFromResultReader(br.tx.conn.pgx.TypeMap(), rr), finish: finish}
+	if err = cl.rows.start(); err == nil {
+		err = br.tx.conn.undecoded(br.ctx, cl)
+	}
+	if err != nil {
+		cl.rows.close()
+	}
+	return cl.rows, err
 }
 
 // single is the next query where they are sent one by one.

@@ -241,3 +241,81 @@ func TestInTx(t *testing.T) {
 		})
 	}
 }
+
+// What a batch does to names, tables and cursors counts for the queries behind it.
+func TestInTxBatchEncrypts(t *testing.T) {
+	const canary = "c4n4ry-in-a-batch"
+	for _, mode := range identityModes {
+		t.Run(mode, func(t *testing.T) {
+			w := newVaultWorld(t)
+			w.exec(`comment on column app.logs.msg is 'pganon:"encrypt"';
+create table crm.logs (id bigint generated always as identity, msg text); grant all on crm.logs to {staff};
+create table app.made (note text); alter table app.made owner to {staff}; grant create on schema app to {staff}`)
+			ctx, simple := w.as(w.staff), mode == "simple_protocol" // which sends them one by one
+			conn, err := w.open(mode, driver.Config{}).Conn(ctx)
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = conn.ExecContext(ctx, "INSERT INTO users (email) VALUES ($1)", canary)
+			require.NoError(t, err)
+			inTx := func(before string, queue func(*pgx.Batch)) error {
+				return driver.InTx(ctx, conn, func(tx pgx.Tx) error {
+					_, err := tx.Exec(ctx, before)
+					require.NoError(t, err)
+					b := &pgx.Batch{}
+					queue(b)
+					return tx.SendBatch(ctx, b).Close()
+				})
+			}
+
+			// The second query would mean app.logs, by which its argument was not encrypted.
+			err = inTx("SET LOCAL search_path = crm", func(b *pgx.Batch) {
+				b.Queue("SET LOCAL search_path = app")
+				b.Queue("INSERT INTO logs (msg) VALUES ($1)", canary)
+			})
+			if simple {
+				require.NoError(t, err)
+				require.Equal(t, "gAAAAAAB", w.raw("select left(msg, 8) from app.logs"))
+			} else {
+				require.ErrorContains(t, err, "a name in it means another table")
+				require.Equal(t, "NULL", w.raw("select max(msg) from app.logs"))
+			}
+
+			w.proxy.Reset()
+			err = inTx("select 1", func(b *pgx.Batch) {
+				b.Queue("ALTER TABLE app.made ALTER note TYPE app.d_mail")
+				b.Queue("INSERT INTO app.made VALUES ($1)", canary)
+			})
+			if simple {
+				require.NoError(t, err)
+				require.Equal(t, "gAAAAAAA", w.raw("select left(note, 8) from app.made"))
+			} else {
+				require.ErrorContains(t, err, "send it in a batch of its own")
+			}
+
+			// What a batch has made is known behind it.
+			require.NoError(t, driver.InTx(ctx, conn, func(tx pgx.Tx) error {
+				b := &pgx.Batch{}
+				b.Queue("CREATE TABLE app.fresh (email app.d_mail)")
+				require.NoError(t, tx.SendBatch(ctx, b).Close())
+				_, err := tx.Exec(ctx, "INSERT INTO app.fresh VALUES ($1)", canary)
+				return err
+			}))
+			require.Equal(t, "gAAAAAAA", w.raw("select left(email, 8) from app.fresh"))
+			pganontest.AssertNoLeak(t, []string{canary}, w.proxy)
+
+			// No token comes out of it, whatever does not say in its text that it reads one.
+			for _, ctx := range []context.Context{ctx, w.as(w.masked)} {
+				err = driver.InTx(ctx, conn, func(tx pgx.Tx) error {
+					_, err := tx.Exec(ctx, "DECLARE c CURSOR FOR SELECT email FROM users")
+					require.NoError(t, err)
+					b := &pgx.Batch{}
+					b.Queue("FETCH 1 FROM c")
+					br := tx.SendBatch(ctx, b)
+					defer br.Close()
+					return br.QueryRow().Scan(new(string))
+				})
+				require.ErrorContains(t, err, "it reads an encrypted column")
+			}
+		})
+	}
+}
