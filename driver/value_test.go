@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/pganon/pganon/driver"
 	"github.com/pganon/pganon/internal/failing"
 	"github.com/pganon/pganon/pganontest"
 )
@@ -248,5 +249,38 @@ func TestTypedSearches(t *testing.T) {
 		got, err := w.readAlone(db, "SELECT v FROM folded")
 		require.NoError(t, err)
 		require.Equal(t, "émile@example.org", got)
+	}
+}
+
+// An array of encrypted bytes is the text that an array of bytes has on plain pgx, whatever the column is made of.
+func TestArraysOfBytes(t *testing.T) {
+	w := newVaultWorld(t)
+	w.exec(domain("app.d_face", "text", "face", ",deterministic,type=bytea", "gAAAAAAA") + domain("app.d_hand", "bytea", "hand", ",deterministic", "gAAAAAAA") + `
+create table app.bytes (id int, plain bytea, face app.d_face, photo app.d_photo, hand app.d_hand); grant all on app.bytes to {staff}`)
+	ctx := w.as(w.staff)
+	for _, mode := range identityModes {
+		t.Run(mode, func(t *testing.T) {
+			w.exec("truncate app.bytes")
+			db := w.open(mode, driver.Config{})
+			for id, b := range [][]byte{{0, 0xff, '\\', '"'}, {}, []byte("text, {}"), nil} {
+				_, err := db.ExecContext(ctx, "INSERT INTO bytes VALUES ($1, $2, $3, $4, $5)", id, b, b, b, b)
+				require.NoError(t, err)
+			}
+			var want, n string
+			require.NoError(t, db.QueryRowContext(ctx, "SELECT array_agg(plain ORDER BY id) FROM bytes").Scan(&want))
+			for _, output := range []string{"hex", "escape"} {
+				_, err := db.ExecContext(ctx, "SET bytea_output = "+output)
+				require.NoError(t, err)
+				for _, column := range []string{"face", "photo", "hand"} {
+					var got string
+					require.NoError(t, db.QueryRowContext(ctx, "SELECT array_agg("+column+" ORDER BY id) FROM bytes").Scan(&got), column)
+					require.Equal(t, want, got)
+				}
+			}
+			for _, column := range []string{"face", "hand"} {
+				require.NoError(t, db.QueryRowContext(ctx, "SELECT string_agg(id::text, ' ' ORDER BY id) FROM bytes WHERE "+column+" = ANY($1)", [][]byte{{}, {0, 0xff, '\\', '"'}, {1}, nil}).Scan(&n))
+				require.Equal(t, "0 1", n, column)
+			}
+		})
 	}
 }

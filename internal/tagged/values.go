@@ -2,8 +2,10 @@ package tagged
 
 import (
 	"database/sql/driver"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/pganon/pganon/fernet"
@@ -192,11 +194,17 @@ func (d *Decoder) arrayValue(text []byte) (driver.Value, error) {
 	}
 	values := make([][]byte, len(elements))
 	for i, element := range elements {
-		token, ok := element.(string)
+		text, ok := element.(string)
 		if !ok {
 			continue
 		}
-		value, _, err := d.one([]byte(token))
+		token := []byte(text)
+		if digits, isHex := strings.CutPrefix(text, `\x`); isHex && d.label.Bytea { // else bytea_output is escape, in which tokens are as they are
+			if token, err = hex.DecodeString(digits); err != nil {
+				return nil, d.fail(errNotToken)
+			}
+		}
+		value, _, err := d.one(token)
 		if err != nil {
 			return nil, err
 		}
@@ -204,7 +212,11 @@ func (d *Decoder) arrayValue(text []byte) (driver.Value, error) {
 		if err != nil {
 			return nil, d.fail(err)
 		}
-		if !null {
+		switch {
+		case null:
+		case d.label.Type.OID() == byteaOID:
+			values[i] = hex.AppendEncode([]byte(`\x`), plain)
+		default:
 			values[i] = plain
 		}
 	}
