@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pganon/pganon/internal/tagged"
+	"github.com/pganon/pganon/redact"
 )
 
 // origin is where an output's values come from, as PostgreSQL reports it.
@@ -69,7 +70,22 @@ func (c *conn) decode(ctx context.Context, p *passage, below *rows) ([]*tagged.D
 }
 
 func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked bool) (*decoding, error) {
-	d := &decoding{tags: p.tags, masked: masked, origins: make([]origin, len(below.fields))}
+	d, tags, err := c.decoded(ctx, p, below, masked)
+	if err != nil {
+		return nil, err
+	}
+	for i := range below.fields {
+		if (d.decoders == nil || d.decoders[i] == nil) && tags.Wraps(below.fields[i].DataTypeOID) {
+			return nil, redact.Safe(fmt.Errorf("pganon: decrypt: column %d of the result: its type holds encrypted values inside, in an array, a row or a range, "+
+				"which are not decrypted: let the statement take it apart", i+1))
+		}
+	}
+	return d, nil
+}
+
+// decoded is decodingOf by what is known of columns, whatever their types are; and the tags that it goes by.
+func (c *conn) decoded(ctx context.Context, p *passage, below *rows, masked bool) (*decoding, *tagged.Schema, error) {
+	d, tags := &decoding{tags: p.tags, masked: masked, origins: make([]origin, len(below.fields))}, p.tags
 	for i := range d.origins {
 		d.origins[i].table, d.origins[i].attribute = below.ColumnOrigin(i)
 	}
@@ -77,21 +93,20 @@ func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked b
 	if p.planned != nil {
 		d.decoders, err = p.planned.plan.Decoders(ctx, len(d.origins), below.ColumnOrigin)
 		if err == nil || c.ownTags != nil || !p.planned.doubted.again() {
-			return d, err
+			return d, tags, err
 		}
 		plan, failed := c.planAside(ctx, p)
 		if failed != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		d.decoders, err = plan.Decoders(ctx, len(d.origins), below.ColumnOrigin)
-		return d, err
+		return d, tags, err
 	}
-	tags := p.tags
 	if slices.ContainsFunc(d.origins, func(o origin) bool {
 		return o.table != 0 && !tags.Known(o.table) && !c.connector.vault.strange(tags, o.table)
 	}) {
 		if tags, err = c.connector.readAside(ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, o := range d.origins {
 			if o.table != 0 && !tags.Known(o.table) {
@@ -105,7 +120,7 @@ func (c *conn) decodingOf(ctx context.Context, p *passage, below *rows, masked b
 			d.decoders, err = tags.Decoders(ctx, len(d.origins), below.ColumnOrigin, masked)
 		}
 	}
-	return d, err
+	return d, tags, err
 }
 
 // planAside makes the plan of a statement that has its rows open by the tags as they are now: what it says of parameters comes too

@@ -461,3 +461,62 @@ func TestMaskedSearches(t *testing.T) {
 	require.NoError(t, err)
 	pganontest.AssertNoLeak(t, []string{canary}, w.proxy)
 }
+
+// What a call means is for the server to say, and what an array or a row has in it is neither encrypted nor decrypted.
+func TestFunctionsThatCannotBeTold(t *testing.T) {
+	w := newVaultWorld(t)
+	w.exec(`create function app.told(app.d_mail) returns text language sql as 'select ''mail''';
+create function app.told(text) returns text language sql as 'select $1';
+create function app.lower(app.d_mail) returns text language sql as 'select ''mail''';
+create function app.upper(x app.d_mail) returns text language sql as 'select ''mail''';
+create function app.kept(app.d_mail[]) returns int language sql as 'select array_length($1, 1)';
+create function app.row_kept(app.users) returns bigint language sql as 'select ($1).id';
+create function app.mails() returns app.d_mail[] language sql as 'select array_agg(email) from app.users';
+create function app.anyone() returns app.users language sql as 'select * from app.users limit 1';
+create function app.everyone(out u app.users, out n int) language sql as 'select u, 1 from app.users u limit 1'`)
+	const canary = "c4n4ry@example.org"
+	for _, mode := range identityModes {
+		db := w.open(mode, driver.Config{})
+		ctx := w.as(w.staff)
+		_, err := db.ExecContext(ctx, "INSERT INTO users (email) VALUES ($1) ON CONFLICT DO NOTHING", canary)
+		require.NoError(t, err)
+		for query, want := range map[string]string{
+			"SELECT told($1)":                                  "functions of that name differ",
+			"SELECT lower($1)":                                 "functions of that name differ",
+			"SELECT app.upper($1)":                             "",
+			"SELECT pg_catalog.upper('x')":                     "",
+			"SELECT kept(ARRAY[$1])":                           "its type holds encrypted values inside",
+			"SELECT kept($1)":                                  "its type holds encrypted values inside",
+			"SELECT row_kept(ROW(1, 'n', $1)::users)":          "its type holds encrypted values inside",
+			"SELECT row_kept(u) FROM users u WHERE email = $1": "argument of row_kept()",
+			"SELECT kept(NULL)":                                "",
+			"SELECT mails()":                                   "column 1 of the result: its type holds encrypted values inside",
+			"SELECT 1, mails() m FROM users":                   "column 2 of the result: its type holds encrypted values inside",
+			"SELECT array_length(mails(), 1)":                  "",
+			"SELECT anyone()":                                  "is a row with it",
+			"SELECT u FROM everyone()":                         "column 1 of the result: its type holds encrypted values inside",
+			"SELECT (SELECT array_agg(users) FROM users)":      "argument of array_agg()",
+			"SELECT null::users":                               "column 1 of the result: its type holds encrypted values inside",
+			"SELECT (anyone()).email, array_agg(email) FROM users GROUP BY 1": "",
+		} {
+			var args []any
+			if strings.Contains(query, "$1") {
+				args = []any{canary}
+			}
+			for _, ctx := range []context.Context{ctx, w.as(w.masked)} {
+				rows, err := db.QueryContext(ctx, query, args...)
+				if err == nil {
+					err = rows.Close()
+				}
+				switch masked := strings.Contains(fmt.Sprint(err), "a masked role may not search it"); {
+				case masked && len(args) > 0:
+				case want == "":
+					assert.NoError(t, err, "%s: %s", mode, query)
+				default:
+					assert.ErrorContains(t, err, want, "%s: %s", mode, query)
+				}
+			}
+		}
+	}
+	pganontest.AssertNoLeak(t, []string{canary}, w.proxy)
+}

@@ -137,13 +137,13 @@ func (r *resolver) tagged(x *Call, schema, name string, functions []Function, ar
 		}
 		if first == nil {
 			first = f
-		} else if f.Result != first.Result || !slices.Equal(f.Args[:len(args)], first.Args[:len(args)]) ||
+		} else if f.Result != first.Result || !slices.Equal(f.Args[:len(args)], first.Args[:len(args)]) || !f.wrapsAs(first, len(args)) ||
 			!slices.EqualFunc(f.Columns, first.Columns, func(a, b Column) bool { return a.Name == b.Name && a.Key == b.Key }) {
 			return refuse("functions of that name differ in what is encrypted")
 		}
 	}
 	if first == nil {
-		return refuse("no function of that name with an encrypted argument or result has so many arguments")
+		return refuse("no function of that name has so many arguments")
 	}
 	result := value{other: aComputation}
 	for i := range args {
@@ -151,6 +151,9 @@ func (r *resolver) tagged(x *Call, schema, name string, functions []Function, ar
 		if key := first.Args[i]; key != nil {
 			r.argument(&arg.value, key, name, arg.x.Pos())
 			continue
+		}
+		if first.wraps(i) && !arg.isNull() {
+			r.refuse(arg.x.Pos(), Origin{}, 0, "argument of "+name+"(): its type holds encrypted values inside, in an array, a row or a range: that is not supported")
 		}
 		r.consume(&arg.value, arg.x.Pos(), use{form: useFunction, name: name})
 		result.compute(&arg.value)
@@ -167,6 +170,18 @@ func (r *resolver) tagged(x *Call, schema, name string, functions []Function, ar
 		return result, &item{open: true}
 	}
 	return result, &item{relation: relation}
+}
+
+func (f *Function) wraps(arg int) bool { return f.Wraps != nil && f.Wraps[arg] }
+
+// wrapsAs says whether the first n arguments wrap as those of another function do.
+func (f *Function) wrapsAs(other *Function, n int) bool {
+	for i := range n {
+		if f.wraps(i) != other.wraps(i) {
+			return false
+		}
+	}
+	return true
 }
 
 // argument says that v is given to a function whose argument has a label.

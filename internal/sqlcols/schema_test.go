@@ -69,12 +69,14 @@ var clinic = []string{
 	"app.files: id, name, digest B, body",
 }
 
-// withFunctions adds find(D) returns setof (id, email D), mask(D) returns D.
+// withFunctions adds find(D) returns setof (id, email D), mask(D) returns D, told(D) and told(text), kept(D[], D).
 func (s *schema) withFunctions() *schema {
 	d := s.Relation("app", "users").Columns[2].Key
 	s.functions = map[string][]sqlcols.Function{
 		"find": {{Args: []*sqlcols.Key{d}, Columns: []sqlcols.Column{{Name: "id"}, {Name: "email", Key: d, Text: true}}}},
 		"mask": {{Args: []*sqlcols.Key{d}, Result: d}},
+		"told": {{Args: []*sqlcols.Key{d}}, {Args: []*sqlcols.Key{nil}}},
+		"kept": {{Args: []*sqlcols.Key{nil, d}, Wraps: []bool{true, false}}},
 	}
 	return s
 }

@@ -47,6 +47,8 @@ type Column struct {
 // Function is a function as far as its declared types concern encryption: nil Keys are of types that hold no label.
 type Function struct {
 	Args []*Key
+	// Wraps says of which arguments the types hold encrypted values inside, in an array, a row or a range; nil for none.
+	Wraps []bool
 	// Result is the key of its result's domain.
 	Result *Key
 	// Columns are those of a function that returns rows of declared columns (RETURNS TABLE, OUT, SETOF a table).
@@ -57,7 +59,7 @@ type Function struct {
 type Schema interface {
 	// Relation returns what a name means: in schema, or where that is "" by the search path. Nil: there is none, as far as is known.
 	Relation(schema, name string) *Relation
-	// Functions returns the functions of that name which have an encrypted argument or result; nil for none.
+	// Functions returns the functions of that name if any of them has to do with encryption by an argument or its result; else nil.
 	Functions(schema, name string) []Function
 }
 

@@ -596,12 +596,20 @@ func (b *builder) publishColumn(m *mark) {
 	}
 }
 
-// findFunctions finds the functions that have to do with labels. It is called again when views have theirs.
+// findFunctions finds the functions that have to do with labels, and those of their names: which of them a call means is for the server to
+// say. It is called again when views have their labels.
 func (b *builder) findFunctions() map[string]map[string][]sqlcols.Function {
+	made, concerns := make([]sqlcols.Function, len(b.functions)), make(map[string]bool)
+	for i, f := range b.functions {
+		var ok bool
+		if made[i], ok = b.function(f); ok {
+			concerns[f.name] = true
+		}
+	}
 	b.s.functions = make(map[string]map[string][]sqlcols.Function)
-	for _, f := range b.functions {
-		if out, ok := b.function(f); ok {
-			put(b.s.functions, f.schema, f.name, append(b.s.functions[f.schema][f.name], out))
+	for i, f := range b.functions {
+		if concerns[f.name] {
+			put(b.s.functions, f.schema, f.name, append(b.s.functions[f.schema][f.name], made[i]))
 		}
 	}
 	return b.s.functions
@@ -609,10 +617,16 @@ func (b *builder) findFunctions() map[string]map[string][]sqlcols.Function {
 
 // function says what a function has to do with labels, and whether it has at all.
 func (b *builder) function(f function) (out sqlcols.Function, ok bool) {
-	for _, typ := range f.in {
+	for i, typ := range f.in {
 		key := b.keyOf(typ)
 		out.Args = append(out.Args, key)
-		ok = ok || key != nil
+		if b.s.wrapping[typ] {
+			if out.Wraps == nil {
+				out.Wraps = make([]bool, len(f.in))
+			}
+			out.Wraps[i] = true
+		}
+		ok = ok || key != nil || out.Wraps != nil
 	}
 	result := func(typ uint32, column string) *sqlcols.Key {
 		key := b.keyOf(typ)

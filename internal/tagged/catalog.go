@@ -200,7 +200,8 @@ where d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.refclassid 
 	{`select n.nspname, p.proname, p.proargtypes, p.prorettype, pg_catalog.to_json(p.proallargtypes), pg_catalog.to_json(p.proargmodes),
 	pg_catalog.to_json(p.proargnames)
 from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-where p.oid >= 16384 and p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype order by p.oid`, (*catalog).addFunction},
+where p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype
+	and (p.oid >= 16384 or p.proname in (select proname from pg_catalog.pg_proc where oid >= 16384)) order by p.oid`, (*catalog).addFunction},
 }
 
 // viewQueries ask for the definitions of the views that reach what has a tag, by its type, by comment, or by one of the models' tables. The

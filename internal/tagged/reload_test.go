@@ -137,6 +137,8 @@ create function app.pairs(in x app_ssn, out y app_email, out z text, inout app_s
 create function app.rows() returns table (a int, b app_email) language sql as 'select 1, null::app_email';
 create function app.others() returns setof crm.users language sql as 'select * from crm.users';
 create function app.many(variadic app_email[]) returns int language sql as 'select 1';
+create function app.kept(int, app.users) returns int language sql as 'select 1';
+create function app.initcap(app_email) returns text language sql as 'select null';
 create function public.find(app_ssn) returns int language sql as 'select 1'`)
 	s := w.load(tagged.Options{})
 	v := s.View(appPath)
@@ -150,8 +152,11 @@ create function public.find(app_ssn) returns int language sql as 'select 1'`)
 	describe := func(functions []sqlcols.Function) (all []string) {
 		for _, f := range functions {
 			text := "("
-			for _, arg := range f.Args {
+			for i, arg := range f.Args {
 				text += " " + name(arg)
+				if f.Wraps != nil && f.Wraps[i] {
+					text += "[]"
+				}
 			}
 			text += " ) " + name(f.Result)
 			for _, c := range f.Columns {
@@ -162,14 +167,16 @@ create function public.find(app_ssn) returns int language sql as 'select 1'`)
 		return all
 	}
 	for function, want := range map[string][]string{
-		"find":      {"( email - - ) -", "( ssn ) -"},
+		"find":      {"( email - - ) -", "( - ) -", "( ssn ) -"}, // a call may mean any of them
 		"mail":      {"( - ) email"},
 		"all_users": {"( ) - id:- name:- email:email ssn:ssn"},
 		"a_user":    {"( ) - id:- name:- email:email ssn:ssn"},
 		"pairs":     {"( ssn ssn ) - y:email z:- column3:ssn"},
 		"rows":      {"( ) - a:- b:email"},
 		"others":    nil,
-		"many":      nil,
+		"many":      {"( -[] ) -"},
+		"kept":      {"( - -[] ) -"},
+		"initcap":   {"( - ) -", "( email ) -"},
 		"lower":     nil,
 	} {
 		got := describe(v.Functions("", function))
@@ -191,7 +198,7 @@ create function public.find(app_ssn) returns int language sql as 'select 1'`)
 		"email": {"app.users.email", "app.orders.email", "app.Weird Table.*", "app.rows.b", "app.a_user.*"}, "ssn": {"app.users.ssn", "app.mail.*", "app.pairs.*"},
 	}}).View(appPath)
 	for function, want := range map[string][]string{
-		"find":      {"( email - - ) -", "( ssn ) -"},
+		"find":      {"( email - - ) -", "( - ) -", "( ssn ) -"},
 		"mail":      nil,
 		"all_users": {"( ) - id:- name:- email:- ssn:-"},
 		"a_user":    {"( ) - id:- name:- email:email ssn:-"},
