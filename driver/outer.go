@@ -90,6 +90,7 @@ func (c *outerConn) exec(ctx context.Context, st driver.Stmt, query string, args
 // query sends every statement that returns rows; st is nil unless it was prepared.
 func (c *outerConn) query(ctx context.Context, st driver.Stmt, query string, args []driver.NamedValue) (_ driver.Rows, err error) {
 	defer c.inner.guard(&err, query, args)
+	c.inner.last = nil
 	rows, p, err := send(ctx, c, st, query, args, queryDown)
 	switch {
 	case err != nil:
@@ -99,7 +100,11 @@ func (c *outerConn) query(ctx context.Context, st driver.Stmt, query string, arg
 	case p.answer != nil:
 		return c.rows(p.answer, nil), nil
 	}
-	decoders, err := c.inner.decode(ctx, p, c.inner.last)
+	below := c.inner.last
+	if below == nil { // an interceptor has answered by itself: what its columns are only the text says
+		below = originless(len(rows.Columns()))
+	}
+	decoders, err := c.inner.decode(ctx, p, below)
 	if err != nil {
 		_ = rows.Close()
 		return nil, err

@@ -78,6 +78,9 @@ func (r *rows) ColumnOrigin(index int) (table uint32, attribute uint16) {
 	return r.fields[index].TableOID, r.fields[index].TableAttributeNumber
 }
 
+// originless are rows of which nothing is known but how many columns they have.
+func originless(columns int) *rows { return &rows{fields: make([]pgconn.FieldDescription, columns)} }
+
 // start reads up to the first row and the description of the columns.
 func (r *rows) start() error {
 	r.more = r.read()
