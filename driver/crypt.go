@@ -656,6 +656,12 @@ func (c *conn) noteChange(t *text) {
 		c.movedInTx = c.pg.TxStatus() != 'I'
 		c.repath(true)
 	}
+	if t.undoes && c.movedInTx {
+		c.repath(true)
+	}
+	if t.undoes && c.ownTags != nil {
+		c.changed = true
+	}
 	c.temporary = c.temporary || t.temporary
 	if t.ddl {
 		c.changed = c.pg.TxStatus() != 'I'

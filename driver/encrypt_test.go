@@ -340,6 +340,40 @@ func TestEncryptInTransactionWithDDL(t *testing.T) {
 	require.True(t, strings.HasPrefix(w.raw("select phone from app.people"), "gAAAAAAB"))
 }
 
+// ROLLBACK TO takes back what the transaction has changed of tables, tags and the search path.
+func TestEncryptRollbackTo(t *testing.T) {
+	w := newVaultWorld(t)
+	w.exec("alter table app.logs owner to {staff}; grant create on schema app to {staff}")
+	for _, mode := range identityModes {
+		t.Run(mode, func(t *testing.T) {
+			w.exec("truncate app.logs, app.users, crm.users")
+			tx, err := w.open(mode, driver.Config{}).BeginTx(w.as(w.staff), nil)
+			require.NoError(t, err)
+			defer func() { _ = tx.Rollback() }()
+			do := func(query string, args ...any) {
+				t.Helper()
+				_, err := tx.Exec(query, args...)
+				require.NoError(t, err, query)
+			}
+			undone := func(what, query, before, after string) {
+				do("SAVEPOINT s")
+				do(what)
+				do(query, before)
+				do("ROLLBACK TO s")
+				do(query, after)
+			}
+			undone("ALTER TABLE logs ALTER msg TYPE d_mail", "INSERT INTO logs (msg) VALUES ($1)", "encrypted", "as it is")
+			undone("SET LOCAL search_path = crm", "INSERT INTO users (email) VALUES ($1)", "as it is", "encrypted")
+			do("SET LOCAL search_path = crm")
+			undone("SET LOCAL search_path = app", "INSERT INTO users (email) VALUES ($1)", "encrypted too", "as it is")
+			require.NoError(t, tx.Commit())
+			require.Equal(t, "as it is", w.raw("select msg from app.logs"))
+			require.Equal(t, "gAAAAAAA", w.raw("select left(email, 8) from app.users"))
+			require.Equal(t, "as it is", w.raw("select email from crm.users"))
+		})
+	}
+}
+
 func TestEncryptTemporaryTables(t *testing.T) {
 	w := newVaultWorld(t)
 	w.exec("grant temporary on database {db} to {staff}")

@@ -25,6 +25,7 @@ type text struct {
 	dynamic, routine bool
 	moves            bool // it may change the search path
 	ddl              bool // it may change tables and types
+	undoes           bool // it may undo what the open transaction has changed of either
 	temporary        bool // it may make a temporary table
 
 	// What encryption knows of it: names is true where it may name an encrypted table, by tags; its last plan, and for
@@ -73,6 +74,7 @@ func readText(sql string) *text {
 	t.temporary = temporary || t.dynamic
 	// What DO and CALL do to it unsaid, the guards of names see.
 	t.moves = temporary || containsAny(lower, "search_path", "set_config", "reset", "discard", `u&"`)
+	t.undoes = command.Class == sqllex.RollbackTo || count != sqllex.One && strings.Contains(lower, "rollback")
 	t.ddl = changesSchema(command, lower) || count != sqllex.One && containsAny(lower, "create", "alter", "drop", "comment")
 	switch count {
 	case sqllex.Several:
