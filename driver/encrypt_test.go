@@ -340,8 +340,8 @@ func TestEncryptInTransactionWithDDL(t *testing.T) {
 	require.True(t, strings.HasPrefix(w.raw("select phone from app.people"), "gAAAAAAB"))
 }
 
-// ROLLBACK TO takes back what the transaction has changed of tables, tags and the search path.
-func TestEncryptRollbackTo(t *testing.T) {
+// ROLLBACK TO and AND CHAIN take back what the transaction has changed of tables, tags and the search path.
+func TestEncryptUndone(t *testing.T) {
 	w := newVaultWorld(t)
 	w.exec("alter table app.logs owner to {staff}; grant create on schema app to {staff}")
 	for _, mode := range identityModes {
@@ -355,21 +355,36 @@ func TestEncryptRollbackTo(t *testing.T) {
 				_, err := tx.Exec(query, args...)
 				require.NoError(t, err, query)
 			}
-			undone := func(what, query, before, after string) {
+			n := 0
+			undone := func(undo, what, query, before, after string) {
+				t.Helper()
+				n++
 				do("SAVEPOINT s")
 				do(what)
-				do(query, before)
-				do("ROLLBACK TO s")
-				do(query, after)
+				do(query, fmt.Sprint(before, n))
+				do(undo)
+				do(query, fmt.Sprint(after, n))
 			}
-			undone("ALTER TABLE logs ALTER msg TYPE d_mail", "INSERT INTO logs (msg) VALUES ($1)", "encrypted", "as it is")
-			undone("SET LOCAL search_path = crm", "INSERT INTO users (email) VALUES ($1)", "as it is", "encrypted")
+			stored := func(query string, args ...any) {
+				t.Helper()
+				var n int
+				require.NoError(t, tx.QueryRow(query, args...).Scan(&n), query)
+				require.Equal(t, 1, n, query)
+			}
+			const canary = "c4n4ry"
+			for _, undo := range []string{"ROLLBACK TO s", "ROLLBACK AND CHAIN", "select 1; ROLLBACK TO s"} {
+				undone(undo, `COMMENT ON COLUMN logs.msg IS 'pganon:"encrypt"'`, "INSERT INTO logs (msg) VALUES ($1)", canary, "plain")
+				stored(fmt.Sprintf("SELECT count(*) FROM logs WHERE msg = 'plain%d'", n))
+			}
+			for _, undo := range []string{"ROLLBACK TO s", "ROLLBACK AND CHAIN", "COMMIT AND CHAIN", "select 1; COMMIT AND CHAIN"} {
+				undone(undo, "SET LOCAL search_path = crm", "INSERT INTO users (email) VALUES ($1)", "plain", canary)
+				stored("SELECT count(*) FROM users WHERE email = $1", fmt.Sprint(canary, n))
+			}
 			do("SET LOCAL search_path = crm")
-			undone("SET LOCAL search_path = app", "INSERT INTO users (email) VALUES ($1)", "encrypted too", "as it is")
+			undone("ROLLBACK TO s", "SET LOCAL search_path = app", "INSERT INTO users (email) VALUES ($1)", canary, "plain")
+			stored(fmt.Sprintf("SELECT count(*) FROM users WHERE email = 'plain%d'", n))
 			require.NoError(t, tx.Commit())
-			require.Equal(t, "as it is", w.raw("select msg from app.logs"))
-			require.Equal(t, "gAAAAAAA", w.raw("select left(email, 8) from app.users"))
-			require.Equal(t, "as it is", w.raw("select email from crm.users"))
+			pganontest.AssertNoLeak(t, []string{canary}, w.proxy)
 		})
 	}
 }

@@ -74,7 +74,7 @@ func readText(sql string) *text {
 	t.temporary = temporary || t.dynamic
 	// What DO and CALL do to it unsaid, the guards of names see.
 	t.moves = temporary || containsAny(lower, "search_path", "set_config", "reset", "discard", `u&"`)
-	t.undoes = command.Class == sqllex.RollbackTo || count != sqllex.One && strings.Contains(lower, "rollback")
+	t.undoes = undoes(command.Class) || count != sqllex.One && containsAny(lower, "rollback", "chain")
 	t.ddl = changesSchema(command, lower) || count != sqllex.One && containsAny(lower, "create", "alter", "drop", "comment")
 	switch count {
 	case sqllex.Several:
@@ -120,6 +120,11 @@ func commandText(command sqllex.Command) *text {
 	}
 	t.forgets = command.Flags.Has(sqllex.All) && (command.Class == sqllex.Deallocate || command.Class == sqllex.Discard)
 	return t
+}
+
+// undoes says whether a command takes back what the open transaction has set, or done, while one stays open: AND CHAIN does so too.
+func undoes(class sqllex.Class) bool {
+	return class == sqllex.RollbackTo || class == sqllex.Rollback || class == sqllex.Commit
 }
 
 // leavesUnseen looks for the functions and clauses that leave something on the session while the command is an ordinary
