@@ -30,7 +30,7 @@ var arrows = map[string]struct{ ours, others []string }{
 	"internal/sqlcols":    {ours: []string{"internal/sqllex"}},
 	"internal/sqlgen":     {},
 	"internal/sqllex":     {},
-	"internal/explicit":   {},
+	"internal/explicit":   {ours: []string{"redact"}},
 	"internal/tagged":     {ours: []string{"fernet", "hooks", "redact", "internal/canon", "internal/explicit", "internal/nearest", "internal/sqlcols", "internal/sqllex"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},
 	"driver":              {ours: []string{"", "fernet", "hooks", "redact", "internal/explicit", "internal/guc", "internal/loghash", "internal/nearest", "internal/scope", "internal/sqllex", "internal/tagged"}, others: []string{"github.com/jackc/pgx/v5", "github.com/ngrok/sqlmw"}},
 	"hooks":               {ours: []string{"fernet", "internal/canon", "internal/explicit", "internal/nearest", "internal/sqllex"}, others: []string{"github.com/jinzhu/inflection"}},

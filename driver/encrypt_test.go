@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/ngrok/sqlmw"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pganon/pganon"
@@ -449,6 +450,46 @@ grant execute on function app.register to {staff}`)
 			require.Error(t, err)
 		})
 	}
+}
+
+// A value of hooks.Encrypted that nothing encrypts is an error, not its description.
+func TestEncryptExplicitElsewhere(t *testing.T) {
+	w := newVaultWorld(t)
+	explicit := hooks.Encrypted("app.users.email", "c4n4ry")
+	for _, mode := range identityModes {
+		db := w.open(mode, driver.Config{Interceptors: []sqlmw.Interceptor{sqlmw.NullInterceptor{}}})
+		ctx := w.as(w.staff)
+		const query = "SELECT count(*) FROM users WHERE email = $1"
+		st, err := db.PrepareContext(ctx, query)
+		require.NoError(t, err)
+		var n int
+		require.NoError(t, st.QueryRowContext(ctx, explicit).Scan(&n))
+		require.NoError(t, db.QueryRowContext(ctx, query, explicit).Scan(&n))
+		require.NoError(t, st.Close())
+		for _, row := range []struct {
+			query string
+			arg   any
+		}{
+			{query, &explicit},
+			{"INSERT INTO logs (msg) VALUES ($1)", &explicit},
+			{"SELECT count(*) FROM users WHERE email = ANY($1)", []any{explicit}},
+			{"INSERT INTO logs (msg) SELECT unnest($1::text[])", []any{explicit}},
+			{"INSERT INTO logs (msg) VALUES ($1)", sql.Null[any]{V: explicit, Valid: true}},
+		} {
+			_, err := db.ExecContext(ctx, row.query, row.arg)
+			require.Error(t, err, row.query)
+			pganontest.AssertNoLeak(t, []string{"c4n4ry"}, err)
+		}
+		conn, err := db.Conn(ctx)
+		require.NoError(t, err)
+		_, err = driver.CopyFrom(ctx, conn, pgx.Identifier{"orders"}, []string{"email"}, pgx.CopyFromRows([][]any{{explicit}}))
+		require.ErrorContains(t, err, "pganon: encrypt $1 for app.orders.email: ")
+		_, err = driver.CopyFrom(ctx, conn, pgx.Identifier{"logs"}, []string{"msg"}, pgx.CopyFromRows([][]any{{explicit}}))
+		require.Error(t, err)
+		require.NoError(t, conn.Close())
+	}
+	require.Equal(t, "0", w.raw("select (select count(*) from app.logs) + (select count(*) from app.orders)"))
+	pganontest.AssertNoLeak(t, []string{"c4n4ry"}, w.proxy)
 }
 
 func TestEncryptCopyFrom(t *testing.T) {

@@ -299,6 +299,9 @@ func (t *pinnedTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns [
 	}
 	cl := call{who: who, start: time.Now()}
 	n, err = c.pgx.CopyFrom(ctx, table, columns, src)
+	if ours, ok := src.(*encryptedSource); ok && ours.err != nil {
+		err = ours.err // not that the server was told to stop
+	}
 	cl.tag = pgconn.NewCommandTag("COPY " + strconv.FormatInt(n, 10))
 	c.connector.logStatement(ctx, &cl, err)
 	return n, err

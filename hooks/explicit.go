@@ -14,7 +14,7 @@ import (
 //
 //	db.ExecContext(ctx, "SELECT register($1)", hooks.Encrypted("app.users.email", email))
 func Encrypted(column string, value any) any {
-	return &explicit.Encryption{Column: column, Value: value}
+	return &explicit.Encryption{Column: column, Plain: value}
 }
 
 // Queryer is what *sql.DB, *sql.Conn, *sql.Tx and what wraps them have in common.

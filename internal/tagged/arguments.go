@@ -60,7 +60,7 @@ func (s *Schema) Arguments(ctx context.Context, args []driver.NamedValue, option
 		if err := s.current(ctx, []*Label{label}); err != nil {
 			return nil, err
 		}
-		token, err := label.token(e.Value, label.Write)
+		token, err := label.token(e.Plain, label.Write)
 		if err != nil {
 			return nil, argumentError(i-options+1, e.Column, err)
 		}
@@ -117,7 +117,7 @@ func (s *slot) argument(schema *Schema, given []driver.NamedValue) (any, error) 
 		case named.Err != nil:
 			return nil, redact.Safe(named.Err)
 		case label == nil:
-			token, err := named.token(e.Value, named.Write)
+			token, err := named.token(e.Plain, named.Write)
 			if err != nil {
 				return nil, argumentError(s.from+1, e.Column, err)
 			}
@@ -125,7 +125,7 @@ func (s *slot) argument(schema *Schema, given []driver.NamedValue) (any, error) 
 		case named != label:
 			return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: it is given for %s, and is used for %s, which has another label", s.from+1, e.Column, column))
 		}
-		v = e.Value
+		v = e.Plain
 	}
 	if label == nil {
 		return v, nil
