@@ -99,7 +99,7 @@ func parse(t *testing.T, path string) *ast.File {
 }
 
 // errorFiles are the files whose errors docs/errors.md explains.
-var errorFiles = []string{"*.go", "driver/*.go", "hooks/*.go", "internal/tagged/*.go", "pganonhttp/*.go"}
+var errorFiles = []string{"*.go", "driver/*.go", "hooks/*.go", "internal/explicit/*.go", "internal/tagged/*.go", "pganonhttp/*.go"}
 
 // reasonFiles are those whose errors stand behind "pganon: invalid identity".
 var reasonFiles = []string{"internal/guc/guc.go", "internal/scope/scope.go", "driver/principal.go"}
