@@ -362,10 +362,19 @@ func (c *conn) encryptOnce(ctx context.Context, query string, args []driver.Name
 		p.text = p.planned.plan.Text()
 		p.args, err = p.planned.plan.Arguments(ctx, args, options)
 	} else {
+		masked := false
 		if slices.ContainsFunc(args, isExplicit) {
 			p = &passage{text: query, args: args, tags: tags, explicit: true}
+			if err := c.refresh(ctx); err != nil {
+				return nil, err
+			}
+			who, err := c.principal(ctx)
+			if err != nil {
+				return nil, err
+			}
+			p.who, masked = who, who.masked
 		}
-		p.args, err = tags.Arguments(ctx, args, options)
+		p.args, err = tags.Arguments(ctx, args, options, masked)
 	}
 	if errors.Is(err, tagged.ErrKeysChanged) && !again {
 		c.connector.vault.stale.Store(true)

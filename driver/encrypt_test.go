@@ -452,6 +452,27 @@ grant execute on function app.register to {staff}`)
 	}
 }
 
+// What a masked role may not search for it may not have encrypted by name either: a function would search for it.
+func TestEncryptExplicitMasked(t *testing.T) {
+	w := newVaultWorld(t)
+	w.exec(`create function app.lookup(mail text) returns bigint language sql security definer set search_path = app as 'select id from users where email = mail'`)
+	mail := hooks.Encrypted("app.users.email", "c4n4ry")
+	for _, mode := range identityModes {
+		db := w.open(mode, driver.Config{})
+		_, err := db.ExecContext(w.as(w.staff), "INSERT INTO users (email) VALUES ($1) ON CONFLICT DO NOTHING", mail)
+		require.NoError(t, err)
+		for _, query := range []string{"SELECT lookup($1)", "SELECT $1::text", "SELECT lookup($1) FROM users", "SELECT name FROM users WHERE id = lookup($1)"} {
+			_, err := db.ExecContext(w.as(w.staff), query, mail)
+			require.NoError(t, err, query)
+			_, err = db.ExecContext(w.as(w.masked), query, mail)
+			require.ErrorContains(t, err, "a masked role may not have a value encrypted by name", query)
+			_, err = db.ExecContext(context.Background(), query, mail)
+			require.ErrorIs(t, err, pganon.ErrNoIdentity, query)
+		}
+	}
+	pganontest.AssertNoLeak(t, []string{"c4n4ry"}, w.proxy)
+}
+
 // A value of hooks.Encrypted that nothing encrypts is an error, not its description.
 func TestEncryptExplicitElsewhere(t *testing.T) {
 	w := newVaultWorld(t)

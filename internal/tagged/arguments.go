@@ -20,7 +20,7 @@ import (
 // Schema.
 func (p *Plan) Arguments(ctx context.Context, args []driver.NamedValue, options int) ([]driver.NamedValue, error) {
 	if p.slots == nil {
-		return p.schema.Arguments(ctx, args, options)
+		return p.schema.Arguments(ctx, args, options, p.masked)
 	}
 	if err := p.schema.current(ctx, p.labels); err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (p *Plan) Arguments(ctx context.Context, args []driver.NamedValue, options 
 	out := make([]driver.NamedValue, options, options+len(p.slots))
 	copy(out, args)
 	for i := range p.slots {
-		v, err := p.slots[i].argument(p.schema, given)
+		v, err := p.slots[i].argument(ctx, p, given)
 		if err != nil {
 			return nil, err
 		}
@@ -42,8 +42,8 @@ func (p *Plan) Arguments(ctx context.Context, args []driver.NamedValue, options 
 }
 
 // Arguments encrypts the arguments that are Encrypted's, of a text in which no parameter meets an encrypted column as far as
-// it says. Without any it returns args.
-func (s *Schema) Arguments(ctx context.Context, args []driver.NamedValue, options int) ([]driver.NamedValue, error) {
+// it says, for a masked role or for one that is not. Without any it returns args.
+func (s *Schema) Arguments(ctx context.Context, args []driver.NamedValue, options int, masked bool) ([]driver.NamedValue, error) {
 	out := args
 	for i := options; i < len(args); i++ {
 		e, ok := args[i].Value.(*explicit.Encryption)
@@ -53,20 +53,31 @@ func (s *Schema) Arguments(ctx context.Context, args []driver.NamedValue, option
 		if &out[0] == &args[0] {
 			out = append([]driver.NamedValue(nil), args...)
 		}
-		label, err := s.named(e.Column)
-		if err != nil {
-			return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: %w", i-options+1, err))
-		}
-		if err := s.current(ctx, []*Label{label}); err != nil {
+		var err error
+		if out[i].Value, err = s.byName(ctx, e, i-options+1, masked); err != nil {
 			return nil, err
 		}
-		token, err := label.token(e.Plain, label.Write)
-		if err != nil {
-			return nil, argumentError(i-options+1, e.Column, err)
-		}
-		out[i].Value = sent(token, label.Bytea)
 	}
 	return out, nil
+}
+
+// byName encrypts the argument of $n of which no text says what it meets. It may be searched for, by a function, which a masked role may not.
+func (s *Schema) byName(ctx context.Context, e *explicit.Encryption, n int, masked bool) (any, error) {
+	label, err := s.named(e.Column)
+	if err != nil {
+		return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: %w", n, err))
+	}
+	if masked {
+		return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: a masked role may not have a value encrypted by name, for %s", n, e.Column))
+	}
+	if err := s.current(ctx, []*Label{label}); err != nil {
+		return nil, err
+	}
+	token, err := label.token(e.Plain, label.Write)
+	if err != nil {
+		return nil, argumentError(n, e.Column, err)
+	}
+	return sent(token, label.Bytea), nil
 }
 
 // current says whether the labels' keys are still those that their source gives.
@@ -105,30 +116,23 @@ func sent(token []byte, bytea bool) any {
 }
 
 // argument makes what is sent for a slot.
-func (s *slot) argument(schema *Schema, given []driver.NamedValue) (any, error) {
+func (s *slot) argument(ctx context.Context, p *Plan, given []driver.NamedValue) (any, error) {
 	v := given[s.from].Value
 	e, asked := v.(*explicit.Encryption)
-	label, column := s.label, s.column
-	if asked {
-		named, err := schema.named(e.Column)
-		switch {
-		case err != nil:
+	switch {
+	case s.label == nil && asked:
+		return p.schema.byName(ctx, e, s.from+1, p.masked)
+	case s.label == nil:
+		return v, nil
+	case asked:
+		named, err := p.schema.named(e.Column)
+		if err != nil {
 			return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: %w", s.from+1, err))
-		case named.Err != nil:
-			return nil, redact.Safe(named.Err)
-		case label == nil:
-			token, err := named.token(e.Plain, named.Write)
-			if err != nil {
-				return nil, argumentError(s.from+1, e.Column, err)
-			}
-			return sent(token, named.Bytea), nil
-		case named != label:
-			return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: it is given for %s, and is used for %s, which has another label", s.from+1, e.Column, column))
+		}
+		if named != s.label {
+			return nil, redact.Safe(fmt.Errorf("pganon: encrypt $%d: it is given for %s, and is used for %s, which has another label", s.from+1, e.Column, s.column))
 		}
 		v = e.Plain
-	}
-	if label == nil {
-		return v, nil
 	}
 	out, err := s.encrypted(v)
 	if err != nil {
