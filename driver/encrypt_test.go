@@ -496,6 +496,7 @@ func TestEncryptExplicitElsewhere(t *testing.T) {
 			{"SELECT count(*) FROM users WHERE email = ANY($1)", []any{explicit}},
 			{"INSERT INTO logs (msg) SELECT unnest($1::text[])", []any{explicit}},
 			{"INSERT INTO logs (msg) VALUES ($1)", sql.Null[any]{V: explicit, Valid: true}},
+			{"INSERT INTO logs (msg) VALUES ($1::jsonb::text)", map[string]any{"email": explicit}},
 		} {
 			_, err := db.ExecContext(ctx, row.query, row.arg)
 			require.Error(t, err, row.query)

@@ -378,6 +378,25 @@ func affected(_ sql.Result, err error) error { return err }
 
 var sqlxOps = []ormOp{
 	{"", func(p *people) error {
+		query, args, err := sqlx.In("SELECT email FROM people WHERE email = ? AND id IN (?)", hooks.Encrypted("people.email", p.taken), []uint{p.id, 0})
+		if err != nil {
+			return err
+		}
+		var mail string
+		return decrypted(p.sqlx.GetContext(p.ctx, &mail, p.sqlx.Rebind(query), args...), mail)
+	}},
+	{"", func(p *people) error {
+		var a Person
+		err := p.gorm.Where("email = ? AND id IN ?", hooks.Encrypted("people.email", p.taken), []uint{p.id, 0}).Take(&a).Error
+		return decrypted(err, a.Email)
+	}},
+	{"", func(p *people) error {
+		return p.gorm.Model(&Person{}).Where("id = ?", p.id).Update("ssn", hooks.Encrypted("people.ssn", p.canary())).Error
+	}},
+	{"", func(p *people) error {
+		return p.gorm.Table("people").Create(map[string]any{"email": hooks.Encrypted("people.email", p.canary())}).Error
+	}},
+	{"", func(p *people) error {
 		return affected(p.sqlx.ExecContext(p.ctx, "INSERT INTO people (email, ssn) VALUES ($1, $2)", p.canary(), p.canary()))
 	}},
 	{"", func(p *people) error {
