@@ -59,6 +59,7 @@ func TestMarkers(t *testing.T) {
 			m := newMarkerWorld(t, seed, keys)
 			m.seed()
 			g := sqlgen.New(seed + uint64(keys))
+			g.Version = sqlgen.Major(m.vault.ParameterStatus("server_version"))
 			g.Loose = 40
 			started := time.Now()
 			for i := 0; i < count/2; i++ {
