@@ -230,7 +230,7 @@ var mayRefuse = regexp.MustCompile(`literal assigned|compared with a literal|mix
 	`|ON CONFLICT, and|used as a condition` + // which the server looks at when it plans
 	`|output ".*" is (a row with it|computed from it)|of a row with it|computed value of it (compared|copied)` +
 	`|of an array of it|as one value and as an array of values` + // a parameter without type may be an array anywhere
-	`|argument of (array_agg|to_jsonb|json_object|json_array)\(\)|for to_jsonb\(\)|taken for a row|operator \|\||and for "\|\|"` + // of any type
+	`|argument of (array_agg|to_jsonb|json_object|json_array)\(\)|for (to_jsonb|json_object|json_array)\(\)|taken for a row|operator \|\||and for "\|\|"` + // of any type
 	`|is used for .* and for (output|ORDER BY|a value that may be a literal)` +
 	`|is used for .* and for "(=|<>|\\|\\||IN|= ANY|<> ALL|NULLIF|CASE|USING|IS (NOT )?DISTINCT FROM)"$`) // $1 = $2: both may be of the column's type
 
