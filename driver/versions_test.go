@@ -16,11 +16,17 @@ import (
 	"github.com/pganon/pganon/pganontest"
 )
 
+// major is the server's major version.
+func major(t *testing.T, db *pganontest.DB) int {
+	t.Helper()
+	return sqlgen.Major(rawConn(t, db).ParameterStatus("server_version"))
+}
+
 // since skips a test of what PostgreSQL has from a version on, where the server is of one before.
 func since(t *testing.T, db *pganontest.DB, version int) {
 	t.Helper()
-	if major := sqlgen.Major(rawConn(t, db).ParameterStatus("server_version")); major < version {
-		t.Skipf("PostgreSQL %d has no such thing, %d is the first", major, version)
+	if n := major(t, db); n < version {
+		t.Skipf("PostgreSQL %d has no such thing, %d is the first", n, version)
 	}
 }
 

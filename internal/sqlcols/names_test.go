@@ -61,6 +61,10 @@ func TestNamesOfOutputs(t *testing.T) {
 		for _, o := range a.Outputs {
 			ours = append(ours, o.Name)
 		}
+		if x == "true" && sqlgen.Major(conn.ParameterStatus("server_version")) < 15 {
+			assert.Equal(t, []string{"bool"}, names) // which Analyze does not know: it was a cast once
+			continue
+		}
 		assert.Equal(t, names, ours, text)
 	}
 }

@@ -360,7 +360,7 @@ func (o *oracle) compare(t *testing.T, text, asked string, a *sqlcols.Analysis, 
 		if o.types[field.DataTypeOID] != want {
 			fail("output %d is %q for the oracle, %q for us", i+1, o.types[field.DataTypeOID], want)
 		}
-		if field.Name != output.Name {
+		if field.Name != output.Name && !(o.version < 15 && field.Name == "bool" && output.Name == "?column?") { // TRUE and FALSE
 			fail("output %d is called %q by the oracle, %q by us", i+1, field.Name, output.Name)
 		}
 		if name := o.relations[field.TableOID]; name != "" && output.Key != nil {
