@@ -41,5 +41,5 @@ if ! starts local && ! starts download && ! { fetch && starts local; }; then
 fi
 
 go test -count=1 -run '^(TestNewerServers|TestLoad|TestRefusals|TestViews)$' ./hooks
-go test -count=1 -run '^(TestOracle|TestNamesOfOutputs)$' ./internal/sqlcols
+go test -count=1 -run '^(TestOracle|TestNamesOfOutputs|TestKeywords)$' ./internal/sqlcols
 go test -count=1 -run '^(TestEncrypt.*|TestMarkers|TestCancelWithLongKeys|TestDeferredTriggers.*|TestBlocksThatEndTheTransaction|TestMasked.*|TestTransactionModes)$' ./driver
