@@ -40,6 +40,6 @@ if ! starts local && ! starts download && ! { fetch && starts local; }; then
 	exit 0
 fi
 
-go test -count=1 -run '^(TestNewerServers|TestLoad|TestRefusals|TestViews)$' ./hooks
+go test -count=1 -run '^(TestNewerServers|TestLoad|TestRefusals|TestViews)$' ./internal/tagged
 go test -count=1 -run '^(TestOracle|TestNamesOfOutputs|TestKeywords)$' ./internal/sqlcols
 go test -count=1 -run '^(TestEncrypt.*|TestMarkers|TestCancelWithLongKeys|TestDeferredTriggers.*|TestBlocksThatEndTheTransaction|TestMasked.*|TestTransactionModes)$' ./driver
