@@ -222,3 +222,27 @@ func TestCancelWithLongKeys(t *testing.T) {
 	require.ErrorIs(t, <-done, context.Canceled)
 	require.Eventually(t, func() bool { return !sleeping() }, 10*time.Second, time.Millisecond, "the server has stopped")
 }
+
+// A membership is one thing, SET ROLE and inherited rights are others, each by itself.
+func TestMembershipOptions(t *testing.T) {
+	w := newVaultWorld(t)
+	since(t, w.db, 16)
+	for _, mode := range identityModes {
+		t.Run(mode, func(t *testing.T) {
+			w.exec("revoke {staff} from {login}; grant {staff} to {login} with set false, inherit true")
+			db := w.open(mode, driver.Config{})
+			w.proxy.Reset()
+			_, err := db.ExecContext(w.as(w.staff), "INSERT INTO logs (msg) VALUES ($1)", "canary")
+			require.ErrorContains(t, err, "role not granted to the login role: GRANT it (from PostgreSQL 16 on WITH SET TRUE)")
+			require.Equal(t, "0", w.raw("select count(*) from app.logs"))
+
+			w.exec("grant {staff} to {login} with set true, inherit false")
+			_, err = db.ExecContext(w.as(w.staff), "INSERT INTO logs (msg) VALUES ($1)", "canary")
+			require.NoError(t, err)
+			_, err = db.ExecContext(pganon.System(context.Background(), "test"), "INSERT INTO app.logs (msg) VALUES ($1)", "canary")
+			require.ErrorContains(t, err, "permission denied")
+			require.Equal(t, "1", w.raw("select count(*) from app.logs"))
+			w.exec("truncate app.logs")
+		})
+	}
+}
