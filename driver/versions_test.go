@@ -117,20 +117,23 @@ RETURNING u.email) SELECT email FROM m`, canary).Scan(&email))
 // JSON made of an encrypted column would hold tokens, and what is taken out of JSON is no parameter.
 func TestEncryptJSONTable(t *testing.T) {
 	w := newVaultWorld(t)
-	since(t, w.db, 17)
+	takes := major(t, w.db) >= 17 // what is refused is so without asking the server
 	for _, mode := range identityModes {
 		t.Run(mode, func(t *testing.T) {
 			db := w.open(mode, driver.Config{})
 			ctx := w.as(w.staff)
 			_, err := db.ExecContext(ctx, "INSERT INTO users (email, name) VALUES ($1, 'a') ON CONFLICT DO NOTHING", "m@example.org")
 			require.NoError(t, err)
-			var email, name string
-			const lists = `SELECT u.email, j.name FROM users u JOIN JSON_TABLE($1::jsonb, '$[*]' COLUMNS (id bigint PATH '$.id', name text PATH '$.n')) j ON j.name = u.name WHERE u.email = $2`
-			require.NoError(t, db.QueryRowContext(ctx, lists, `[{"id": 1, "n": "a"}]`, "m@example.org").Scan(&email, &name))
-			assert.Equal(t, []string{"m@example.org", "a"}, []string{email, name})
-			require.NoError(t, db.QueryRowContext(ctx, `SELECT JSON_VALUE($1::jsonb, '$.n'), email FROM users`, `{"n": "a"}`).Scan(&name, &email))
-			assert.Equal(t, []string{"m@example.org", "a"}, []string{email, name})
-
+			for text, document := range map[string]string{
+				`SELECT u.email, j.name FROM users u JOIN JSON_TABLE($1::jsonb, '$[*]' COLUMNS (id bigint PATH '$.id', name text PATH '$.n')) j ON j.name = u.name WHERE u.email = $2`: `[{"id": 1, "n": "a"}]`,
+				`SELECT email, JSON_VALUE($1::jsonb, '$.n') FROM users WHERE email = $2`: `{"n": "a"}`,
+			} {
+				var email, name string
+				if takes {
+					require.NoError(t, db.QueryRowContext(ctx, text, document, "m@example.org").Scan(&email, &name))
+					assert.Equal(t, []string{"m@example.org", "a"}, []string{email, name})
+				}
+			}
 			for _, text := range []string{
 				`SELECT j.m FROM users u, JSON_TABLE(u.email, '$' COLUMNS (m text PATH '$')) j WHERE u.name = $1`,
 				`SELECT u.id FROM users u JOIN JSON_TABLE($1::jsonb, '$[*]' COLUMNS (m text PATH '$')) j ON j.m = u.email`,
