@@ -126,7 +126,7 @@ func TestEncryptJSONTable(t *testing.T) {
 			require.NoError(t, err)
 			for text, document := range map[string]string{
 				`SELECT u.email, j.name FROM users u JOIN JSON_TABLE($1::jsonb, '$[*]' COLUMNS (id bigint PATH '$.id', name text PATH '$.n')) j ON j.name = u.name WHERE u.email = $2`: `[{"id": 1, "n": "a"}]`,
-				`SELECT email, JSON_VALUE($1::jsonb, '$.n') FROM users WHERE email = $2`: `{"n": "a"}`,
+				`SELECT email, JSON_VALUE($1::jsonb, '$.n') FROM users WHERE email = $2`:                                                                                               `{"n": "a"}`,
 			} {
 				var email, name string
 				if takes {
