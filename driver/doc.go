@@ -79,7 +79,7 @@
 //
 // A statement in a transaction whose context says nothing runs as the transaction's identity, the one of BeginTx; one with
 // an identity of its own runs as that. A transaction begun under a masked role is read only. Deferred triggers run as the
-// transaction's identity.
+// transaction's identity; from PostgreSQL 18 on under the role of the statement that wrote, with the settings of that identity.
 //
 // # Encrypted columns
 //

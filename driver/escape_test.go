@@ -826,6 +826,8 @@ create constraint trigger noted after insert on notes deferrable initially defer
 	a, b := w.as(w.tenant, "a"), w.as(w.other, "b")
 	none := context.Background()
 	const insert = "insert into notes (body) values ('x')"
+	// From version 18 on the role is the one that was set when the row was written. The settings are those of the end.
+	byWriter := major(t, w.db) >= 18
 	eachIdentityMode(t, func(t *testing.T, mode string) {
 		h := w.open(t, mode, driver.Config{})
 		fired := func(t *testing.T, want ...string) {
@@ -902,7 +904,11 @@ create constraint trigger noted after insert on notes deferrable initially defer
 		})
 		fired(t, "{tenant} a")
 		inTx(func(tx *sql.Tx) { ok(tx.ExecContext(b, insert)); require.NoError(t, tx.Commit()) })
-		fired(t, "{tenant} a")
+		if byWriter {
+			fired(t, "{other} a")
+		} else {
+			fired(t, "{tenant} a")
+		}
 		inTx(func(tx *sql.Tx) {
 			ok(tx.Exec(insert))
 			ok(tx.ExecContext(pganon.System(none, "test"), "select 1"))

@@ -60,6 +60,15 @@ func (s *server) stores(typ canon.Type, v any) (text sql.NullString, err error) 
 	return text, err
 }
 
+// manyHours are more than PostgreSQL 14 reads, though it writes them.
+var manyHours = regexp.MustCompile(`\d{10,}:`)
+
+// version is the server's major version.
+func (s *server) version() (n int) {
+	_ = s.db.QueryRow("SELECT current_setting('server_version_num')::int / 10000").Scan(&n)
+	return n
+}
+
 func sqlName(typ canon.Type) string {
 	switch typ.String() {
 	case "", "enum", "citext": // pgx knows no citext and would send a []byte as hex
@@ -647,6 +656,7 @@ var exact = map[string]*regexp.Regexp{
 // Whatever text is read is one that PostgreSQL reads, as the same value.
 func TestTextsAreReadAsPostgreSQLReadsThem(t *testing.T) {
 	s, r := connect(t), random(t)
+	version := s.version()
 	for name, alphabet := range alphabets {
 		typ := mustType(t, name)
 		var inputs, plains []string
@@ -687,6 +697,9 @@ func TestTextsAreReadAsPostgreSQLReadsThem(t *testing.T) {
 				again, _, err := typ.AppendPlain(nil, theirs, canon.Options{})
 				require.NoError(t, err)
 				theirs = string(again)
+			}
+			if theirs == "refused" && name == "interval" && version < 15 && manyHours.MatchString(plains[i]) {
+				continue
 			}
 			require.True(t, theirs == plains[i], "%s %q: %.100q, not %.100q", name, inputs[i], theirs, plains[i])
 		}

@@ -31,8 +31,8 @@ indexes inherit inherits inline input insensitive insert instead invoker isolati
 leakproof level listen load local location lock locked logged mapping match matched materialized maxvalue merge method minute
 minvalue mode month move name names nested new next nfc nfd nfkc nfkd no normalized nothing notify nowait nulls object objects
 of off oids old omit operator option options ordinality others over overriding owned owner parallel parameter parser partial
-partition passing password path plan plans policy preceding prepare prepared preserve prior privileges procedural procedure
-procedures program publication quote quotes range read reassign recheck recursive ref referencing refresh reindex relative
+partition passing password path period plan plans policy preceding prepare prepared preserve prior privileges procedural
+procedure procedures program publication quote quotes range read reassign recursive ref referencing refresh reindex relative
 release rename repeatable replace replica reset restart restrict return returns revoke role rollback rollup routine routines
 rows rule savepoint scalar schema schemas scroll search second security sequence sequences serializable server session set
 sets share show simple skip snapshot source sql stable standalone start statement statistics stdin stdout storage stored

@@ -106,6 +106,7 @@ func (t *tally) add(o *tally) {
 
 type oracle struct {
 	plain, typed *pgconn.PgConn
+	version      int // of the server, its major one
 	schema       *schema
 	relations    map[uint32]string // of typed, by OID
 	types        map[uint32]string
@@ -127,6 +128,7 @@ func newOracle(t *testing.T, plain, typed *pganontest.DB) *oracle {
 		plain: connect(t, plain), typed: connect(t, typed), relations: map[uint32]string{}, types: map[uint32]string{},
 		tally: tally{of: map[string]int{}},
 	}
+	o.version = sqlgen.Major(o.plain.ParameterStatus("server_version"))
 	o.schema = newSchema(keyD, keyR, nil, tables()...)
 	read := func(sql string, into map[uint32]string) {
 		result := o.typed.ExecParams(context.Background(), sql, nil, nil, nil, nil).Read()
@@ -228,13 +230,14 @@ var mayRefuse = regexp.MustCompile(`literal assigned|compared with a literal|mix
 	`|ON CONFLICT, and|used as a condition` + // which the server looks at when it plans
 	`|output ".*" is (a row with it|computed from it)|of a row with it|computed value of it (compared|copied)` +
 	`|of an array of it|as one value and as an array of values` + // a parameter without type may be an array anywhere
-	`|argument of (array_agg|to_jsonb)\(\)|for to_jsonb\(\)|taken for a row|operator \|\||and for "\|\|"` + // of any type
+	`|argument of (array_agg|to_jsonb|json_object|json_array)\(\)|for (to_jsonb|json_object|json_array)\(\)|taken for a row|operator \|\||and for "\|\|"` + // of any type
 	`|is used for .* and for (output|ORDER BY|a value that may be a literal)` +
 	`|is used for .* and for "(=|<>|\\|\\||IN|= ANY|<> ALL|NULLIF|CASE|USING|IS (NOT )?DISTINCT FROM)"$`) // $1 = $2: both may be of the column's type
 
 // ask compares what Analyze and the oracle say of a batch of statements.
 func (o *oracle) ask(t *testing.T, seed uint64) {
 	g := sqlgen.New(seed)
+	g.Version = o.version
 	texts := make([]string, batch)
 	for i := range texts {
 		texts[i] = g.Statement()
@@ -357,7 +360,7 @@ func (o *oracle) compare(t *testing.T, text, asked string, a *sqlcols.Analysis, 
 		if o.types[field.DataTypeOID] != want {
 			fail("output %d is %q for the oracle, %q for us", i+1, o.types[field.DataTypeOID], want)
 		}
-		if field.Name != output.Name {
+		if field.Name != output.Name && !(o.version < 15 && field.Name == "bool" && output.Name == "?column?") { // TRUE and FALSE
 			fail("output %d is called %q by the oracle, %q by us", i+1, field.Name, output.Name)
 		}
 		if name := o.relations[field.TableOID]; name != "" && output.Key != nil {

@@ -95,6 +95,12 @@ func (r *resolver) keyword(s *scope, x *Call) value {
 			a.direct = false
 			return a.value
 		}
+	case "system_user":
+		if m := r.column(s, x.Keyword, false); m.n > 0 {
+			if v := r.valueAt(m.place); !v.isPlain() {
+				return r.useAll(x.Span, use{form: useClause, name: "the name of a column before PostgreSQL 16, a keyword since: put quotes around it"}, &v)
+			}
+		}
 	case "grouping":
 		for _, arg := range x.Args {
 			r.expr(s, arg.X)

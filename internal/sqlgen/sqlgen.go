@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -74,6 +75,8 @@ type Generator struct {
 	Odd int
 	// Loose is how many of a hundred queries more have no WHERE, of 60 that have one: few conditions are true by chance.
 	Loose int
+	// Version is the major version of PostgreSQL whose syntax there may be; of 15 and before, none that others lack.
+	Version int
 }
 
 // scope is what a query's names can mean.
@@ -90,6 +93,12 @@ func New(seed uint64) *Generator {
 	return &Generator{rand: rand.New(rand.NewPCG(seed, 0)), Odd: 15}
 }
 
+// Major returns the major version of a server that says it is of a version such as "18.4 (Debian 18.4-1)", 0 where it says none.
+func Major(version string) int {
+	n, _ := strconv.Atoi(version[:len(version)-len(strings.TrimLeft(version, "0123456789"))])
+	return n
+}
+
 func quote(name string) string {
 	if strings.IndexFunc(name, func(c rune) bool { return c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') }) < 0 {
 		return name
@@ -99,6 +108,11 @@ func quote(name string) string {
 
 func (g *Generator) chance(percent int) bool { return g.rand.IntN(100) < percent }
 func (g *Generator) odd() bool               { return g.rand.IntN(1000) < g.Odd }
+
+// since is chance from a version of PostgreSQL on. Before it no number is drawn, so that a seed makes what it did.
+func (g *Generator) since(version, percent int) bool {
+	return g.Version >= version && g.chance(percent)
+}
 
 func pick[T any](g *Generator, list ...T) T { return list[g.rand.IntN(len(list))] }
 
@@ -153,7 +167,7 @@ func (g *Generator) Statement() string {
 	case n < 90:
 		return with + g.delete(g.chance(30))
 	}
-	return with + g.merge()
+	return with + g.merge(g.since(17, 50))
 }
 
 func (g *Generator) target() Table {
@@ -199,10 +213,12 @@ func (g *Generator) with() string {
 			text = fmt.Sprintf("(%s) UNION ALL SELECT %s FROM %s WHERE %s", first, strings.Join(items, ", "), quote(name), where)
 			list = append(list, fmt.Sprintf("%s(%s) AS (%s)", quote(name), names(columns), text))
 		case g.chance(15):
-			switch g.rand.IntN(3) {
-			case 0:
+			switch n := g.rand.IntN(3); {
+			case !recursive && g.since(17, 30):
+				text, columns = g.returning(g.merge(false))
+			case n == 0:
 				text, columns = g.returning(g.insert(false))
-			case 1:
+			case n == 1:
 				text, columns = g.returning(g.update(false))
 			default:
 				text, columns = g.returning(g.delete(false))
@@ -260,7 +276,11 @@ func (g *Generator) returning(text string) (string, []Column) {
 	for range 1 + g.rand.IntN(3) {
 		c := pick(g, t.Columns...)
 		columns = append(columns, c)
-		items = append(items, quote(c.Name))
+		row := ""
+		if g.since(18, 40) {
+			row = pick(g, "old.", "new.")
+		}
+		items = append(items, row+quote(c.Name))
 	}
 	return text + " RETURNING " + strings.Join(items, ", "), columns
 }
@@ -324,22 +344,35 @@ func (g *Generator) insert(returning bool) string {
 		}
 	}
 	if returning {
-		text += g.returningItems(table{alias, t.Columns, true})
+		text += g.returningItems(t, table{alias, t.Columns, true})
 	}
 	return text
 }
 
-func (g *Generator) returningItems(tables ...table) string {
+// returningItems makes RETURNING of a statement that writes to t and sees tables.
+func (g *Generator) returningItems(t Table, tables ...table) string {
+	returning, row := " RETURNING ", "new"
+	if g.since(18, 40) {
+		old := "old"
+		if g.chance(30) {
+			old, row = g.fresh("o"), g.fresh("n")
+			returning += "WITH (OLD AS " + quote(old) + ", NEW AS " + quote(row) + ") "
+		}
+		tables = append(slices.Clip(tables), table{old, t.Columns, true}, table{row, t.Columns, true})
+	}
 	g.scopes = append(g.scopes, &scope{tables})
 	defer func() { g.scopes = g.scopes[:len(g.scopes)-1] }()
 	if g.chance(25) {
-		return " RETURNING *"
+		if g.since(18, 30) {
+			return returning + quote(row) + ".*"
+		}
+		return returning + "*"
 	}
 	var items []string
 	for range 1 + g.rand.IntN(3) {
 		items = append(items, g.item(pick(g, Text, Int, Det, Rnd)))
 	}
-	return " RETURNING " + strings.Join(items, ", ")
+	return returning + strings.Join(items, ", ")
 }
 
 // assigned makes a value that is written into a column.
@@ -399,7 +432,7 @@ func (g *Generator) update(returning bool) string {
 	}
 	g.scopes = g.scopes[:len(g.scopes)-1]
 	if returning {
-		text += g.returningItems(s.tables...)
+		text += g.returningItems(t, s.tables...)
 	}
 	return text
 }
@@ -423,15 +456,15 @@ func (g *Generator) delete(returning bool) string {
 	text += " WHERE " + g.expr(Bool)
 	g.scopes = g.scopes[:len(g.scopes)-1]
 	if returning {
-		text += g.returningItems(s.tables...)
+		text += g.returningItems(t, s.tables...)
 	}
 	return text
 }
 
-func (g *Generator) merge() string {
+func (g *Generator) merge(returning bool) string {
 	t := g.target()
 	alias := g.fresh("t")
-	text := "MERGE INTO " + g.tableName(t) + " AS " + quote(alias) + " USING "
+	text := "MERGE INTO " + g.tableName(t) + mark(t) + " AS " + quote(alias) + " USING "
 	s := &scope{}
 	g.scopes = append(g.scopes, s)
 	text += g.item1(s)
@@ -442,10 +475,14 @@ func (g *Generator) merge() string {
 	last := 1 + g.rand.IntN(3)
 	for i := range last {
 		matched := g.chance(60)
-		if matched {
+		switch {
+		case matched && g.since(17, 20):
+			s.tables = both[len(both)-1:]
+			text += " WHEN NOT MATCHED BY SOURCE"
+		case matched:
 			s.tables = both
 			text += " WHEN MATCHED"
-		} else {
+		default:
 			s.tables = source
 			text += " WHEN NOT MATCHED"
 		}
@@ -470,6 +507,12 @@ func (g *Generator) merge() string {
 		}
 	}
 	g.scopes = g.scopes[:len(g.scopes)-1]
+	if returning {
+		text += g.returningItems(t, both...)
+		if g.chance(30) {
+			text += ", merge_action()"
+		}
+	}
 	return text
 }
 
@@ -591,6 +634,12 @@ func (g *Generator) query(kinds []Kind) (string, []Column) {
 
 // item makes an output.
 func (g *Generator) item(k Kind) string {
+	if g.since(16, 2) {
+		return g.one(
+			func() string { return "JSON_OBJECT('a': " + g.expr(k) + ")" },
+			func() string { return "JSON_ARRAY(" + g.expr(k) + ")" },
+		)
+	}
 	if g.chance(4) {
 		return g.one(
 			func() string { return "row_number() OVER (PARTITION BY " + g.expr(pick(g, Det, Text, Rnd)) + ")" },
@@ -702,6 +751,11 @@ func (g *Generator) item1(s *scope) string {
 		name := g.fresh("f")
 		s.tables = append(s.tables, table{name: name, columns: []Column{{"m", pick(g, Det, Det, Rnd, Text)}}})
 		return "unnest(" + g.param() + Cast + "::text[]) AS " + quote(name) + "(m)"
+	case g.since(17, 3):
+		name := g.fresh("j")
+		s.tables = append(s.tables, table{name: name, columns: []Column{{"m", Text}, {"n", Int}}})
+		// A query in there is an error of PostgreSQL's own.
+		return "JSON_TABLE(" + g.param() + "::jsonb, '$[*]' PASSING " + g.leaf(pick(g, Text, Int)) + " AS a COLUMNS (m text PATH '$', n FOR ORDINALITY)) AS " + quote(name)
 	case n < 30:
 		name := g.fresh("g")
 		s.tables = append(s.tables, table{name: name, columns: []Column{{name, Int}}})

@@ -290,26 +290,31 @@ func TestRefusals(t *testing.T) {
 		{`create table t (a app.users)`, "t", "column public.t.a: its type holds encrypted values inside, in an array, a row or a range: that is not supported"},
 		{`create type c as (x int); create table t (a c)`, "t", ""},
 	} {
-		t.Run(c.sql, func(t *testing.T) {
-			w.begin(t, c.sql)
-			s := w.load(tagged.Options{})
-			r := s.View([]string{"public"}).Relation("", c.relation)
-			require.NotNil(t, r)
-			assert.Equal(t, c.want, r.Opaque)
-			column := s.Column(r.OID, 100)
-			if c.want == "" {
-				assert.Nil(t, column)
-				assert.Empty(t, s.Refusals())
-			} else {
-				require.NotNil(t, column, "each column of a refused relation is refused")
-				assert.EqualError(t, column.Err, "pganon: table public.t is refused: "+c.want)
-				assert.Contains(t, s.Refusals(), column.Err)
-				assert.True(t, s.MayName("select from t"))
-			}
-			assert.Empty(t, s.View(appPath).Relation("", "pg_class").Opaque)
-		})
+		w.refuses(t, c.sql, c.relation, c.want)
 	}
 	assert.Empty(t, w.load(tagged.Options{}).Refusals())
+}
+
+// refuses runs sql and checks for what a relation is then refused, "" for nothing.
+func (w *world) refuses(t *testing.T, sql, relation, want string) {
+	t.Run(sql, func(t *testing.T) {
+		w.begin(t, sql)
+		s := w.load(tagged.Options{})
+		r := s.View([]string{"public"}).Relation("", relation)
+		require.NotNil(t, r)
+		assert.Equal(t, want, r.Opaque)
+		column := s.Column(r.OID, 100)
+		if want == "" {
+			assert.Nil(t, column)
+			assert.Empty(t, s.Refusals())
+		} else {
+			require.NotNil(t, column, "each column of a refused relation is refused")
+			assert.EqualError(t, column.Err, "pganon: table public.t is refused: "+want)
+			assert.Contains(t, s.Refusals(), column.Err)
+			assert.True(t, s.MayName("select from t"))
+		}
+		assert.Empty(t, s.View(appPath).Relation("", "pg_class").Opaque)
+	})
 }
 
 // Views have the labels of what they show, by their columns' types or, where those are others, by what they are made of.
@@ -365,30 +370,35 @@ create table app.other (id int, mail text); comment on column app.other.mail is 
 		{`create table v (e app_email, id int); create rule r as on update to v do also insert into crm.users (email) values (old.e)`, "a rule of it reaches public.v, which has encrypted columns"},
 		{`create table v (e app_email, id int); create rule r as on update to v do instead nothing`, "email "},
 	} {
-		t.Run(c.sql, func(t *testing.T) {
-			w.begin(t, c.sql)
-			s := w.load(tagged.Options{})
-			v := s.View([]string{"public"}).Relation("", "v")
-			var labels []string
-			for _, column := range v.Columns {
-				name := ""
-				if column.Key != nil {
-					name = column.Key.Label
-					if v.Opaque == "" {
-						assert.Same(t, s.Label(column.Key), s.Column(v.OID, uint16(column.Number)).Label)
-					}
-				}
-				labels = append(labels, name)
-			}
-			if v.Opaque != "" {
-				assert.Contains(t, v.Opaque, c.labels)
-				assert.NotEmpty(t, c.labels)
-			} else {
-				assert.Equal(t, c.labels, strings.Join(labels, " "))
-			}
-			assert.Equal(t, strings.Contains(c.sql, "app"), s.MayName("select from v"), "views that reach a tagged table count as such")
-		})
+		w.shows(t, c.sql, c.labels)
 	}
+}
+
+// shows runs sql and checks which labels the columns of a view v then have, or what it is refused for.
+func (w *world) shows(t *testing.T, sql, labels string) {
+	t.Run(sql, func(t *testing.T) {
+		w.begin(t, sql)
+		s := w.load(tagged.Options{})
+		v := s.View([]string{"public"}).Relation("", "v")
+		var got []string
+		for _, column := range v.Columns {
+			name := ""
+			if column.Key != nil {
+				name = column.Key.Label
+				if v.Opaque == "" {
+					assert.Same(t, s.Label(column.Key), s.Column(v.OID, uint16(column.Number)).Label)
+				}
+			}
+			got = append(got, name)
+		}
+		if v.Opaque != "" {
+			assert.Contains(t, v.Opaque, labels)
+			assert.NotEmpty(t, labels)
+		} else {
+			assert.Equal(t, labels, strings.Join(got, " "))
+		}
+		assert.Equal(t, strings.Contains(sql, "app"), s.MayName("select from v"), "views that reach a tagged table count as such")
+	})
 }
 
 // What a rotation makes wrong is refused in a view while tokens of several keys are in the columns.
