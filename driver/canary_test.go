@@ -45,6 +45,9 @@ create table crm.users (id bigint, email text, name text);
 create function app.find(d_d) returns table (id bigint, email d_d) language sql as 'select id, email from users where email = $1';
 create function app.mask(d_d) returns d_d language sql as 'select $1';
 create function app.note(text) returns text language sql as 'select $1';
+create function app.told(d_d) returns int language sql as 'select 1';
+create function app.told(text) returns int language sql as 'select 2';
+create function app.kept(d_d[], d_d) returns int language sql as 'select 1';
 
 create table app.members (id int primary key, email d_d unique not null, ssn d_r not null, doc d_json, code d_int unique, pay d_num, photo d_b,
 	team int references app.users (id), name text not null check (name <> 'bad'), age int check (age > 17));
