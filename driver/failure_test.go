@@ -275,6 +275,7 @@ insert into ssi(id) select c from read, wait`
 
 // An error in the middle of a result, and what the next statement finds.
 func TestFailureMidResult(t *testing.T) {
+	t.Parallel()
 	w := newFailureWorld(t)
 	w.inModes(t, func(t *testing.T, mode string) {
 		h := w.open(t, mode, "")
@@ -313,6 +314,7 @@ func TestFailureMidResult(t *testing.T) {
 
 // The application, or a function that it calls, takes our statements off the session.
 func TestFailureDeallocate(t *testing.T) {
+	t.Parallel()
 	w := newFailureWorld(t)
 	w.exec(`create function lose_all() returns void language plpgsql as $f$ begin execute 'deallocate all'; end $f$;
 create function lose_one() returns void language plpgsql as $f$
@@ -425,6 +427,7 @@ func TestFailureDeallocateRaw(t *testing.T) {
 
 // What changes under a statement that is cached: as plain pgx, or better.
 func TestFailureSchemaChanges(t *testing.T) {
+	t.Parallel()
 	w := newFailureWorld(t)
 	selects := func(ctx context.Context, h *sql.DB, stmt *sql.Stmt) error {
 		var rows *sql.Rows
@@ -562,6 +565,7 @@ func TestFailureCachedPlanInTransaction(t *testing.T) {
 }
 
 func TestFailureParameters(t *testing.T) {
+	t.Parallel()
 	w := newFailureWorld(t)
 	query := func(n int) (string, []any) {
 		var text strings.Builder
@@ -606,6 +610,7 @@ func TestFailureParameters(t *testing.T) {
 
 // A write that the server has done is never sent again, whenever the connection is lost.
 func TestFailureSentIsNotSentAgain(t *testing.T) {
+	t.Parallel()
 	w := newFailureWorld(t)
 	w.inModes(t, func(t *testing.T, mode string) {
 		for _, form := range failureForms {
@@ -645,6 +650,7 @@ func TestFailureSentIsNotSentAgain(t *testing.T) {
 
 // A connection that was lost while it was idle: nothing has been sent, so database/sql takes another.
 func TestFailureCutBefore(t *testing.T) {
+	t.Parallel()
 	w := newFailureWorld(t)
 	w.inModes(t, func(t *testing.T, mode string) {
 		h := w.open(t, mode, "")
@@ -684,6 +690,7 @@ func TestFailureCutBefore(t *testing.T) {
 }
 
 func TestFailureCutInTheMiddle(t *testing.T) {
+	t.Parallel()
 	w := newFailureWorld(t)
 	big := strings.Repeat("x", 6<<20)
 	w.inModes(t, func(t *testing.T, mode string) {
@@ -717,6 +724,7 @@ func TestFailureCutInTheMiddle(t *testing.T) {
 }
 
 func TestFailureKilledBackend(t *testing.T) {
+	t.Parallel()
 	w := newFailureWorld(t)
 	kill := func(t *testing.T, h *sql.DB, ctx context.Context) {
 		var pid int
@@ -781,6 +789,7 @@ func TestFailureKilledBackend(t *testing.T) {
 }
 
 func TestFailureContext(t *testing.T) {
+	t.Parallel()
 	w := newFailureWorld(t)
 	w.inModes(t, func(t *testing.T, mode string) {
 		h := w.open(t, mode, "")
@@ -983,6 +992,7 @@ create constraint trigger loud after insert on loud deferrable initially deferre
 
 // The server goes down and comes back.
 func TestFailureServerRestart(t *testing.T) {
+	t.Parallel()
 	server, err := pganontest.Start(t.Context(), pganontest.Config{})
 	require.NoError(t, err)
 	defer server.Close()

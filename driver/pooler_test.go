@@ -237,6 +237,7 @@ func poolerStatements(t *testing.T) int64 {
 // TestPooler shows that no identity reaches another client through a pooler in transaction mode, whose one server
 // connection all of them share, and that nothing of them stays there.
 func TestPooler(t *testing.T) {
+	t.Parallel()
 	p := findPooler(t)
 	modes := []string{"exec", "cache_describe", "simple_protocol"}
 	if p.minor >= 21 {
@@ -288,6 +289,7 @@ func requireOneServer(t *testing.T, db *pganontest.DB, pid int) {
 // TestPoolerCancel is TestPooler with contexts that end at any moment. The pooler takes its server connection down with a
 // client that goes in the middle of a statement, and the next client gets a new one.
 func TestPoolerCancel(t *testing.T) {
+	t.Parallel()
 	p := findPooler(t)
 	for _, mode := range []string{"exec", "cache_describe", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
@@ -309,6 +311,7 @@ func TestPoolerCancel(t *testing.T) {
 
 // TestPoolerSession has one client leave on the session whatever it can. The other's identities are none the worse.
 func TestPoolerSession(t *testing.T) {
+	t.Parallel()
 	p := findPooler(t)
 	for _, mode := range []string{"exec", "cache_describe", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
@@ -345,6 +348,7 @@ func TestPoolerSession(t *testing.T) {
 // TestPoolerStatements is about the mode that a pooler without support for prepared statements cannot serve: what works
 // is right, and what does not work is an error.
 func TestPoolerStatements(t *testing.T) {
+	t.Parallel()
 	p := findPooler(t)
 	if p.minor >= 21 {
 		t.Skip("this pgbouncer supports prepared statements: TestPooler runs the mode")
@@ -365,6 +369,7 @@ func TestPoolerStatements(t *testing.T) {
 
 // TestPoolerOptional: clients without identities share the server connection with those that have some.
 func TestPoolerOptional(t *testing.T) {
+	t.Parallel()
 	p := findPooler(t)
 	for _, mode := range []string{"exec", "cache_describe", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
