@@ -9,7 +9,6 @@ MODULES := . $(SUBMODULES) internal/sqlcols/judge tools
 # Finds or starts a PostgreSQL by itself; see package pganontest.
 test:
 	go test $(RACE) -timeout 45m ./...
-	$(if $(RACE),go test -run '^TestConformance$$' ./driver # which does less under the race detector)
 	@for module in $(SUBMODULES); do echo "go test: $$module"; (cd $$module && go test ./...) || exit 1; done
 
 # The SQL parser against PostgreSQL's own; needs a C compiler and Debian's package of PostgreSQL's source.

@@ -39,9 +39,6 @@ import (
 // package redact leaves of it. The exceptions are in the table of differences, each with its reason, and an exception that
 // does not occur is a failure too.
 
-// underRace: the suite does one thing after another, and shows the race detector the same few goroutines in every variant.
-var underRace bool
-
 // conformance are the cases of the suite, from the files beside this one.
 var conformance = slices.Concat(typeCases, textCases, errorCases, statementCases, transactionCases, connectionCases)
 
@@ -116,7 +113,7 @@ func (c *conformanceCase) variants(s *conformanceSite, mode namedExecMode, perCa
 		return v
 	}
 	switch {
-	case perCall, underRace:
+	case perCall:
 		return []conformanceVariant{with}
 	case mode.argument == pgx.QueryExecModeCacheStatement && c.slow:
 		return []conformanceVariant{none, with, cleaned(redactedIdentity, with)}
@@ -715,7 +712,7 @@ func TestConformance(t *testing.T) {
 			})
 		}
 	})
-	if filter := flag.Lookup("test.run").Value.String(); !passed || underRace || strings.Contains(filter, "/") {
+	if filter := flag.Lookup("test.run").Value.String(); !passed || strings.Contains(filter, "/") {
 		return
 	}
 	for _, d := range differences {
