@@ -42,4 +42,4 @@ fi
 
 go test -count=1 -run '^(TestNewerServers|TestLoad|TestRefusals|TestViews)$' ./internal/tagged
 go test -count=1 -run '^(TestOracle|TestNamesOfOutputs|TestKeywords)$' ./internal/sqlcols
-go test -count=1 -run '^(TestEncrypt.*|TestMarkers|TestCancelWithLongKeys|TestDeferredTriggers.*|TestBlocksThatEndTheTransaction|TestMembershipOptions)$' ./driver
+go test -count=1 -run '^(TestEncrypt(RoundTrip|OldAndNew|MergeReturning|JSONTable|VirtualColumns)|TestMarkers|TestCancelWithLongKeys|TestDeferredTriggers.*|TestBlocksThatEndTheTransaction|TestMembershipOptions)$' ./driver

@@ -697,7 +697,13 @@ func differingLines(a, b string) (string, string) {
 	return strings.Join(onlyA, "\n"), strings.Join(onlyB, "\n")
 }
 
+// underRace is true in what the race detector has instrumented.
+var underRace bool
+
 func TestConformance(t *testing.T) {
+	if underRace {
+		t.Skip("it does one thing after another: make test runs it without the race detector")
+	}
 	var version atomic.Int64
 	passed := t.Run("mode", func(t *testing.T) {
 		for i, mode := range execModes {
