@@ -22,7 +22,7 @@ import (
 
 // A vaultWorld is a database with encrypted columns, a login without rights of its own, and roles of three kinds.
 type vaultWorld struct {
-	t     *testing.T
+	t     testing.TB
 	db    *pganontest.DB
 	proxy *pganontest.Proxy
 	owner *sql.DB // plain pgx as the database's owner
@@ -43,9 +43,11 @@ comment on domain %s is 'pganon:"encrypt,key=%s%s"';
 `, name, base, width, value, start, value, name, label, options)
 }
 
-func newVaultWorld(t *testing.T) *vaultWorld {
+func newVaultWorld(t testing.TB) *vaultWorld {
 	t.Helper()
-	t.Parallel() // it has a database of its own
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel() // it has a database of its own
+	}
 	db := pganontest.New(t)
 	ring, err := fernet.NewKeyring(fernet.GenerateKey())
 	require.NoError(t, err)

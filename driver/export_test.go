@@ -1,6 +1,9 @@
 package driver
 
-import "database/sql/driver"
+import (
+	"context"
+	"database/sql/driver"
+)
 
 // Remembered is how much a connection remembers, by what it is of.
 type Remembered struct {
@@ -37,4 +40,10 @@ func (sc *statementCache) size() int {
 // Inner returns the connection below the outer layer and interceptors.
 func Inner(driverConn any) driver.Conn {
 	return driverConn.(interface{ identityConn() *conn }).identityConn()
+}
+
+// PlanAgain finds the plan of a text without parameters that the connection has planned before.
+func PlanAgain(ctx context.Context, driverConn any, query string) error {
+	_, err := driverConn.(interface{ identityConn() *conn }).identityConn().encryptOnce(ctx, query, nil, false)
+	return err
 }
