@@ -8,8 +8,8 @@ MODULES := . $(SUBMODULES) internal/sqlcols/judge tools
 
 # Finds or starts a PostgreSQL by itself; see package pganontest.
 test:
-	go test $(RACE) -timeout 45m ./...
-	$(if $(RACE),go test -timeout 45m -run '^TestConformance$$' ./driver # which the race detector's run leaves out)
+	go test $(RACE) -timeout 20m ./...
+	$(if $(RACE),go test -timeout 20m -run '^TestConformance$$' ./driver # which the race detector's run leaves out)
 	@for module in $(SUBMODULES); do echo "go test: $$module"; (cd $$module && go test ./...) || exit 1; done
 
 # The SQL parser against PostgreSQL's own; needs a C compiler and Debian's package of PostgreSQL's source.

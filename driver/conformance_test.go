@@ -697,11 +697,11 @@ func differingLines(a, b string) (string, string) {
 	return strings.Join(onlyA, "\n"), strings.Join(onlyB, "\n")
 }
 
-// underRace is true in what the race detector has instrumented.
-var underRace bool
+// raceEnabled is true in what the race detector has instrumented.
+var raceEnabled bool
 
 func TestConformance(t *testing.T) {
-	if underRace {
+	if raceEnabled {
 		t.Skip("it does one thing after another: make test runs it without the race detector")
 	}
 	var version atomic.Int64

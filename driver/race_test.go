@@ -2,4 +2,4 @@
 
 package driver_test
 
-func init() { underRace = true }
+func init() { raceEnabled = true }
